@@ -1,0 +1,56 @@
+#!/usr/bin/perl
+# tap.pl COUNTS FILE...: runs TAP tests and writes "passed failed skipped" to
+# the file COUNTS.
+#
+# Each assertion counts, but a skipped one is not a passed one. A file that is
+# skipped whole counts as one skipped; one that dies, runs over its bound or has
+# no valid plan as one failed, beside the assertions that it made.
+
+use strict;
+use warnings;
+
+use File::Basename qw(basename);
+use TAP::Harness;
+
+my ($counts, @files) = @ARGV;
+my $bound = 1200;
+my $jobs  = $ENV{PG_TEST_JOBS} // 2;
+
+my $harness = TAP::Harness->new({
+	verbosity => 0,
+	failures  => 1,
+	comments  => 0,
+	timer     => 1,
+	jobs      => $jobs,
+	merge     => 0,
+	exec      => sub {
+		my ($self, $file) = @_;
+		return [ 'timeout', '-k', '20', $bound, $^X, $file ];
+	},
+});
+my $all = $harness->runtests(map { [ $_, basename($_) ] } @files);
+my ($passed, $failed, $skipped) = (0, 0, 0);
+
+for my $parser ($all->parsers)
+{
+	my $skips = () = $parser->skipped;
+	my $bad   = () = $parser->failed;
+	my $good  = () = $parser->passed;
+
+	if (defined $parser->skip_all)
+	{
+		$skipped++;
+		next;
+	}
+	$bad++ if !$bad && ($parser->parse_errors || $parser->exit || $parser->wait);
+	$bad++ if !$bad && !$parser->tests_run;
+	$passed  += $good - $skips;
+	$failed  += $bad;
+	$skipped += $skips;
+}
+$failed += @files - $all->parsers if @files > $all->parsers;
+
+open(my $fh, '>', $counts) or die "$counts: $!";
+print $fh "$passed $failed $skipped\n";
+close($fh) or die "$counts: $!";
+exit($failed ? 1 : 0);
