@@ -1,0 +1,69 @@
+/*
+ * compat.h
+ *		What differs between PostgreSQL 15, 16, 17 and 18; the only file that
+ *		tests PG_VERSION_NUM.
+ */
+#ifndef TAPMIG_COMPAT_H
+#define TAPMIG_COMPAT_H
+
+/*
+ * The first tokens of the core scanner. gram.h is not installed, but
+ * parser/scanner.h promises that these are numbered alike in every parser.
+ */
+#define COMPAT_TOKEN_IDENT	258
+#define COMPAT_TOKEN_UIDENT	259
+#define COMPAT_TOKEN_FCONST	260
+#define COMPAT_TOKEN_SCONST	261
+#define COMPAT_TOKEN_USCONST	262
+#define COMPAT_TOKEN_BCONST	263
+#define COMPAT_TOKEN_XCONST	264
+#define COMPAT_TOKEN_OP		265
+#define COMPAT_TOKEN_ICONST	266
+#define COMPAT_TOKEN_PARAM	267
+
+/* The process that a virtual transaction id names, NULL when it has ended. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_VXID_GET_PROC(vxid)	ProcNumberGetProc((vxid).procNumber)
+#define COMPAT_PROC_LXID(proc)		((proc)->vxid.lxid)
+#else
+#define COMPAT_VXID_GET_PROC(vxid)	BackendIdGetProc((vxid).backendId)
+#define COMPAT_PROC_LXID(proc)		((proc)->lxid)
+#endif
+
+/* The local copy of the backends' status entries, by a 1-based index. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_BEENTRY_BY_INDEX(i)	pgstat_get_local_beentry_by_index(i)
+#else
+#define COMPAT_BEENTRY_BY_INDEX(i)	pgstat_fetch_stat_local_beentry(i)
+#endif
+
+/* Where a range table entry's required permissions stand; how they are checked. */
+#if PG_VERSION_NUM >= 160000
+#define CompatPermissions			RTEPermissionInfo
+#define COMPAT_NSITEM_PERMISSIONS(nsitem)	((nsitem)->p_perminfo)
+#define COMPAT_CHECK_PERMISSIONS(pstate, permissions) \
+	ExecCheckPermissions((pstate)->p_rtable, list_make1(permissions), true)
+#else
+#define CompatPermissions			RangeTblEntry
+#define COMPAT_NSITEM_PERMISSIONS(nsitem)	((nsitem)->p_rte)
+#define COMPAT_CHECK_PERMISSIONS(pstate, permissions) \
+	ExecCheckRTPerms((pstate)->p_rtable, true)
+#endif
+
+/* PortalRun() lost its argument run_once. */
+#if PG_VERSION_NUM >= 180000
+#define compat_portal_run(portal, count, top_level, dest, altdest, completion) \
+	PortalRun(portal, count, top_level, dest, altdest, completion)
+#else
+#define compat_portal_run(portal, count, top_level, dest, altdest, completion) \
+	PortalRun(portal, count, top_level, true, dest, altdest, completion)
+#endif
+
+/* Stands before the declaration of a function that doesn't return. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_NORETURN				pg_noreturn
+#else
+#define COMPAT_NORETURN				pg_attribute_noreturn()
+#endif
+
+#endif							/* TAPMIG_COMPAT_H */

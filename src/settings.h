@@ -1,0 +1,27 @@
+/*
+ * settings.h
+ *		The tapmig.* settings, read once at entry.
+ */
+#ifndef TAPMIG_SETTINGS_H
+#define TAPMIG_SETTINGS_H
+
+typedef enum SettingsPolicy
+{
+	SETTINGS_ALLOW,
+	SETTINGS_WARN,
+	SETTINGS_ERROR
+} SettingsPolicy;
+
+typedef struct Settings
+{
+	char	   *track;			/* palloc'd copy */
+	int			wait_timeout_ms;	/* 0: don't wait; -1: no end */
+	int			lock_timeout_ms;	/* 0: tapmig sets none */
+	SettingsPolicy out_of_order;
+	bool		store_sql;
+} Settings;
+
+extern void settings_define(void);
+extern void settings_read(Settings *settings, const char *track);
+
+#endif							/* TAPMIG_SETTINGS_H */
