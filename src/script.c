@@ -1,0 +1,814 @@
+/*
+ * script.c
+ *		Cuts a script into statements with the server's own scanner.
+ *
+ * One scan serves the whole script: scanner_init() copies the text, so that
+ * starting it anew behind each COPY block would be quadratic. What is not SQL
+ * (psql's commands, inline COPY data) is blanked in the scanner's buffer
+ * before the scanner gets there. flex holds back the one byte that follows a
+ * token, so blanking begins one byte later; see splitter_blank_command().
+ *
+ * Nothing is run and no table is read. The only parse trees made here are of
+ * COPY, SET, RESET and short SELECT statements, since what follows them is
+ * read differently: COPY data, and strings under another
+ * standard_conforming_strings.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "common/keywords.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "errors.h"
+#include "script_internal.h"
+
+/* Longest piece of a statement that an error shows, in characters. */
+#define SCRIPT_EXCERPT_CHARS 80
+
+/* Longest primary message of a scanner error that is passed on, in bytes. */
+#define SCRIPT_MESSAGE_MAX 160
+
+/* A longer SET, RESET or SELECT is not looked at for scanner settings. */
+#define SCRIPT_SETTING_MAX 400
+
+typedef struct Splitter
+{
+	Script	   *script;
+	MemoryContext token_context;	/* reset after each token */
+	ScriptFingerprint fingerprint;
+	core_yy_extra_type extra;
+	core_yyscan_t scanner;
+	core_YYSTYPE value;
+	int			location;		/* of the last token, in bytes */
+
+	/* The statement that is being read. */
+	bool		in_statement;
+	ScriptStatement current;
+	int			n_tokens;
+	char		words[3][16];	/* its first keywords, "" for other tokens */
+	int			parens;
+	int			atomic;			/* depth of BEGIN ATOMIC and CASE, 0: outside */
+	bool		after_begin;	/* the last token was the keyword BEGIN */
+	bool		after_name_mark;	/* the last token was a dot or AS */
+
+	size_t		gap_start;		/* end of the last statement or psql command */
+	size_t		skip_until;		/* tokens before it are remains of a command */
+	int			echo_line;		/* line of the last \echo, 0: none */
+	size_t		counted;		/* newlines before it are in `line` */
+	int			line;
+	int			allocated;
+	bool		ended;			/* the end of `current` is known */
+} Splitter;
+
+/* The keyword tokens for scanner_init(): all the same, gram.h stays out. */
+const uint16 *
+script_keyword_tokens(void)
+{
+	uint16	   *tokens = palloc(sizeof(uint16) * ScanKeywords.num_keywords);
+
+	for (int i = 0; i < ScanKeywords.num_keywords; i++)
+		tokens[i] = SCRIPT_KEYWORD;
+	return tokens;
+}
+
+/* Drops a byte order mark; *len is in bytes. */
+const char *
+script_bom_skip(const char *text, size_t *len)
+{
+	if (GetDatabaseEncoding() == PG_UTF8 && *len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
+	{
+		*len -= 3;
+		return text + 3;
+	}
+	return text;
+}
+
+/*
+ * The line, from 1, of a byte of the script, and its column, from 1 in
+ * characters, where column is not NULL.
+ */
+int
+script_line_at(const Script *script, size_t offset, int *column)
+{
+	int			line = 1;
+	size_t		line_start = 0;
+	const char *p = script->text;
+	const char *end = script->text + Min(offset, script->len);
+
+	while ((p = memchr(p, '\n', end - p)) != NULL)
+	{
+		line++;
+		p++;
+		line_start = p - script->text;
+	}
+	if (column != NULL)
+		*column = 1 + pg_mbstrlen_with_len(script->text + line_start,
+										   (int) (end - script->text - line_start));
+	return line;
+}
+
+/* The text of a statement as the parser gets it; palloc'd. */
+char *
+script_statement_text(const Script *script, int index)
+{
+	const ScriptStatement *s = &script->statements[index];
+
+	if (s->rewritten != NULL)
+		return pstrdup(s->rewritten);
+	return pnstrdup(script->work + s->start, s->end - s->start);
+}
+
+/*
+ * [start, end) on one line and clipped to SCRIPT_EXCERPT_CHARS, for messages;
+ * palloc'd.
+ */
+char *
+script_excerpt(const char *start, const char *end)
+{
+	StringInfoData buf;
+	int			chars = 0;
+	bool		space = false;
+
+	initStringInfo(&buf);
+	while (start < end)
+	{
+		int			width = pg_mblen(start);
+
+		if (isspace((unsigned char) *start))
+			space = buf.len > 0;
+		else if (*start == '\0')
+			break;
+		else
+		{
+			if (chars + space >= SCRIPT_EXCERPT_CHARS - 3)
+			{
+				appendStringInfoString(&buf, "...");
+				break;
+			}
+			if (space)
+			{
+				appendStringInfoChar(&buf, ' ');
+				chars++;
+				space = false;
+			}
+			appendBinaryStringInfo(&buf, start, Min(width, (int) (end - start)));
+			chars++;
+		}
+		start += width;
+	}
+	return buf.data;
+}
+
+/* The beginning of a statement on one line, SCRIPT_EXCERPT_CHARS at most. */
+char *
+script_statement_head(const Script *script, int index)
+{
+	const ScriptStatement *s = &script->statements[index];
+	size_t		end = s->end;
+
+	if (s->rewritten != NULL)
+		return script_excerpt(s->rewritten, s->rewritten + strlen(s->rewritten));
+	if (end > s->token && script->work[end - 1] == ';')
+		end--;
+	return script_excerpt(script->work + s->token, script->work + end);
+}
+
+/*
+ * For an error context callback: adds where in the script the error is. index
+ * is the statement's, from 0. position is the error's in the statement's text,
+ * from 1 in characters, as geterrposition() has it, or 0. line overrides the
+ * line that follows from them, unless it is 0.
+ */
+void
+script_errcontext(Script *script, int index, int position, int line)
+{
+	const ScriptStatement *s = &script->statements[index];
+	StringInfoData where;
+	int			column = 0;
+
+	if (line == 0)
+		line = s->line;
+	if (position > 0 && s->rewritten == NULL)
+	{
+		const char *p = script->work + s->start;
+		const char *end = script->work + s->end;
+
+		while (--position > 0 && p < end)
+			p += pg_mblen(p);
+		line = script_line_at(script, p - script->work, &column);
+	}
+
+	script->error_line = line;
+	initStringInfo(&where);
+	if (script->label != NULL)
+		appendStringInfo(&where, "migration %s, ", script->label);
+	appendStringInfo(&where, "statement %d", index + 1);
+	if (script->complete)
+		appendStringInfo(&where, " of %d", script->n_statements);
+	appendStringInfo(&where, ", line %d", line);
+	if (column > 0)
+		appendStringInfo(&where, ", column %d", column);
+	errcontext("%s: %s", where.data, script_statement_head(script, index));
+}
+
+/* Counts lines up to offset; offsets come in ascending order. */
+static int
+splitter_line(Splitter *sp, size_t offset)
+{
+	const char *p = sp->script->text + sp->counted;
+	const char *end = sp->script->text + offset;
+
+	while (p < end && (p = memchr(p, '\n', end - p)) != NULL)
+	{
+		sp->line++;
+		p++;
+	}
+	sp->counted = Max(sp->counted, offset);
+	return sp->line;
+}
+
+static void
+splitter_errcontext(void *arg)
+{
+	Splitter   *sp = arg;
+	Script	   *script = sp->script;
+	size_t		from = sp->in_statement ? sp->current.token : (size_t) sp->location;
+	size_t		at = sp->location;
+	size_t		to = Min(script->len, from + 8 * SCRIPT_EXCERPT_CHARS);
+	int			column = 0;
+	int			line;
+	StringInfoData where;
+
+	if (sp->scanner == NULL)
+	{
+		/* A directive, whose message holds the line. */
+		if (script->label != NULL)
+			errcontext("migration %s", script->label);
+		return;
+	}
+	if (geterrposition() > 0)
+	{
+		/* The scanner's position is sp->location; a parser's is its text's. */
+		if (sp->ended)
+		{
+			const char *p = script->work + sp->current.start;
+
+			for (int i = geterrposition(); i > 1 && *p != '\0'; i--)
+				p += pg_mblen(p);
+			at = p - script->work;
+		}
+		errposition(0);
+	}
+	if (sp->ended)
+		to = Min(to, sp->current.end);
+	line = script_line_at(script, at, &column);
+	script->error_line = line;
+	to = from + pg_mbcliplen(script->text + from, (int) (to - from), (int) (to - from));
+
+	initStringInfo(&where);
+	if (script->label != NULL)
+		appendStringInfo(&where, "migration %s, ", script->label);
+	errcontext("%sstatement %d, line %d, column %d: %s", where.data,
+			   script->n_statements + 1, line, column,
+			   script_excerpt(script->text + from, script->text + to));
+}
+
+/* Where a statement's text begins: at a block comment before it, as psql has it. */
+static size_t
+splitter_statement_start(Splitter *sp, size_t token)
+{
+	const char *work = sp->script->work;
+	size_t		pos = sp->gap_start;
+
+	while (pos < token)
+	{
+		if (work[pos] == '/' && work[pos + 1] == '*')
+			return pos;
+		if (work[pos] == '-' && work[pos + 1] == '-')
+		{
+			while (pos < token && work[pos] != '\n' && work[pos] != '\r')
+				pos++;
+		}
+		else
+			pos++;
+	}
+	return token;
+}
+
+static void
+splitter_begin_statement(Splitter *sp)
+{
+	ScriptStatement *s = &sp->current;
+
+	sp->in_statement = true;
+	sp->n_tokens = 0;
+	sp->parens = 0;
+	sp->atomic = 0;
+	sp->after_begin = false;
+	sp->after_name_mark = false;
+	memset(s, 0, sizeof(*s));
+	memset(sp->words, 0, sizeof(sp->words));
+	s->token = sp->location;
+	s->start = splitter_statement_start(sp, sp->location);
+	s->line = splitter_line(sp, sp->location);
+	s->conforming_strings = sp->extra.standard_conforming_strings;
+	s->backslash_quote = sp->extra.backslash_quote;
+}
+
+static void
+splitter_append(Splitter *sp, const ScriptStatement *statement)
+{
+	Script	   *script = sp->script;
+
+	if (script->n_statements >= sp->allocated)
+	{
+		Size		size;
+
+		sp->allocated = sp->allocated == 0 ? 64 : sp->allocated * 2;
+		size = sp->allocated * sizeof(ScriptStatement);
+		script->statements = script->statements == NULL ?
+			MemoryContextAllocHuge(CurrentMemoryContext, size) :
+			repalloc_huge(script->statements, size);
+	}
+	script->statements[script->n_statements++] = *statement;
+}
+
+/*
+ * The inline data that begin on the line after `after`: sets them in s and
+ * blanks them with their end marker. Errors: 22P04 where the end is missing,
+ * TM009 where something else stands on the rest of the line.
+ */
+static void
+splitter_take_data(Splitter *sp, ScriptStatement *s, size_t after)
+{
+	Script	   *script = sp->script;
+	const char *text = script->text;
+	const char *end = text + script->len;
+	const char *p = text + after;
+	const char *line;
+
+	while (p < end && *p != '\n' && isspace((unsigned char) *p))
+		p++;
+	if (p < end && *p != '\n' && !(p[0] == '-' && p + 1 < end && p[1] == '-'))
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+				 errmsg("something stands between COPY and its data on line %d",
+						script_line_at(script, p - text, NULL)),
+				 errhint("End the line after the semicolon; the data begin on the next one.")));
+	p = memchr(p, '\n', end - p);
+	line = p ? p + 1 : end;
+	s->copy_start = line - text;
+	s->copy_line = s->line;
+	for (const char *q = text + s->token; (q = memchr(q, '\n', line - q)) != NULL; q++)
+		s->copy_line++;
+
+	for (;;)
+	{
+		const char *newline = line < end ? memchr(line, '\n', end - line) : NULL;
+		const char *line_end = newline ? newline : end;
+		size_t		len = line_end - line;
+
+		if (len > 0 && line[len - 1] == '\r')
+			len--;
+		if (len == 2 && line[0] == '\\' && line[1] == '.')
+		{
+			s->copy_end = line - text;
+			memset(script->work + s->copy_start, ' ', line_end - text - s->copy_start);
+			break;
+		}
+		if (newline == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
+					 errmsg("COPY data that begin on line %d have no end", s->copy_line),
+					 errdetail("The script ends before a line that holds \\. alone."),
+					 errhint("The file may have been cut short; nothing of it was run.")));
+		line = newline + 1;
+	}
+	script_fingerprint_data(&sp->fingerprint, text + s->copy_start,
+							s->copy_end - s->copy_start);
+}
+
+static bool
+splitter_const_string(Node *node, const char **value)
+{
+	A_Const    *constant = (A_Const *) node;
+
+	if (node == NULL || !IsA(node, A_Const) || constant->isnull ||
+		!IsA(&constant->val.node, String))
+		return false;
+	*value = constant->val.sval.sval;
+	return true;
+}
+
+/* Follows one assignment of a setting that the scanner obeys. */
+static void
+splitter_assign(Splitter *sp, const char *name, const char *value)
+{
+	bool		on;
+
+	if (pg_strcasecmp(name, "standard_conforming_strings") == 0)
+	{
+		if (value == NULL)
+			value = GetConfigOptionResetString("standard_conforming_strings");
+		if (parse_bool(value, &on))
+			sp->extra.standard_conforming_strings = on;
+	}
+	else if (pg_strcasecmp(name, "backslash_quote") == 0)
+	{
+		if (value == NULL)
+			value = GetConfigOptionResetString("backslash_quote");
+		if (pg_strcasecmp(value, "safe_encoding") == 0)
+			sp->extra.backslash_quote = BACKSLASH_QUOTE_SAFE_ENCODING;
+		else if (parse_bool(value, &on))
+			sp->extra.backslash_quote = on ? BACKSLASH_QUOTE_ON : BACKSLASH_QUOTE_OFF;
+	}
+}
+
+/*
+ * A SET, RESET or SELECT set_config() of a scanner setting holds from the next
+ * statement on, since by then it will have been run.
+ */
+static void
+splitter_follow_settings(Splitter *sp, Node *node)
+{
+	if (IsA(node, VariableSetStmt))
+	{
+		VariableSetStmt *set = (VariableSetStmt *) node;
+		const char *value = NULL;
+
+		if (set->kind == VAR_RESET_ALL)
+		{
+			splitter_assign(sp, "standard_conforming_strings", NULL);
+			splitter_assign(sp, "backslash_quote", NULL);
+		}
+		else if (set->kind == VAR_SET_DEFAULT || set->kind == VAR_RESET)
+			splitter_assign(sp, set->name, NULL);
+		else if (set->kind == VAR_SET_VALUE && list_length(set->args) == 1 &&
+				 splitter_const_string(linitial(set->args), &value))
+			splitter_assign(sp, set->name, value);
+	}
+	else if (IsA(node, SelectStmt))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((SelectStmt *) node)->targetList)
+		{
+			FuncCall   *call = (FuncCall *) lfirst_node(ResTarget, lc)->val;
+			const char *name;
+			const char *value;
+
+			if (call != NULL && IsA(call, FuncCall) && list_length(call->args) == 3 &&
+				strcmp(strVal(llast(call->funcname)), "set_config") == 0 &&
+				splitter_const_string(linitial(call->args), &name) &&
+				splitter_const_string(lsecond(call->args), &value))
+				splitter_assign(sp, name, value);
+		}
+	}
+}
+
+/* Whether [start, end) holds a word, in any case. */
+static bool
+splitter_mentions(const char *start, const char *end, const char *word)
+{
+	size_t		len = strlen(word);
+
+	for (; start + len <= end; start++)
+	{
+		if (pg_strncasecmp(start, word, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+splitter_may_set(const Splitter *sp, const ScriptStatement *s)
+{
+	const char *start = sp->script->work + s->token;
+	const char *end = sp->script->work + s->end;
+
+	if (end - start > SCRIPT_SETTING_MAX)
+		return false;
+	if (strcmp(sp->words[0], "set") != 0 && strcmp(sp->words[0], "reset") != 0 &&
+		strcmp(sp->words[0], "select") != 0)
+		return false;
+	return splitter_mentions(start, end, "standard_conforming_strings") ||
+		splitter_mentions(start, end, "backslash_quote") ||
+		strcmp(sp->words[0], "reset") == 0;
+}
+
+/*
+ * The statement ends at `end`. Its COPY data, if it has any, are taken, and
+ * what it changes for the scanner is followed.
+ */
+static void
+splitter_end_statement(Splitter *sp, size_t end)
+{
+	ScriptStatement *s = &sp->current;
+	bool		is_copy = strcmp(sp->words[0], "copy") == 0;
+
+	s->end = end;
+	sp->ended = true;
+	script_fingerprint_end_statement(&sp->fingerprint);
+	if (is_copy || splitter_may_set(sp, s))
+	{
+		MemoryContext old = MemoryContextSwitchTo(sp->token_context);
+		List	   *parsed;
+		Node	   *node;
+
+		parsed = raw_parser(pnstrdup(sp->script->work + s->start, end - s->start),
+							RAW_PARSE_DEFAULT);
+		node = parsed == NIL ? NULL : linitial_node(RawStmt, parsed)->stmt;
+		MemoryContextSwitchTo(old);
+		if (node != NULL && IsA(node, CopyStmt))
+		{
+			CopyStmt   *copy = (CopyStmt *) node;
+
+			if (copy->is_from && copy->filename == NULL && !copy->is_program)
+				splitter_take_data(sp, s, end);
+		}
+		else if (node != NULL)
+			splitter_follow_settings(sp, node);
+		MemoryContextReset(sp->token_context);
+	}
+	splitter_append(sp, s);
+	sp->in_statement = false;
+	sp->ended = false;
+	sp->gap_start = s->copy_line > 0 ? s->copy_end : end;
+}
+
+/* Hashes the tokens of a rewritten \copy as if they stood in the script. */
+static void
+splitter_hash_copy(Splitter *sp, const char *copy)
+{
+	core_yy_extra_type extra;
+	core_yyscan_t scanner = scanner_init(copy, &extra, &ScanKeywords,
+										 script_keyword_tokens());
+	core_YYSTYPE value;
+	int			location;
+	int			token;
+
+	while ((token = core_yylex(&value, &location, scanner)) != 0)
+		script_fingerprint_token(&sp->fingerprint, token, &value,
+								 extra.scanbuf + location);
+	script_fingerprint_end_statement(&sp->fingerprint);
+	scanner_finish(scanner);
+}
+
+/*
+ * A psql command begins at the last token, a backslash. Its text is blanked up
+ * to command.end, but for the byte that flex holds back (the first letter of
+ * the name): that comes as a token of its own and is dropped and blanked then.
+ */
+static void
+splitter_blank_command(Splitter *sp)
+{
+	Script	   *script = sp->script;
+	size_t		pos = sp->location;
+	ScriptPsqlCommand command;
+	int			line = splitter_line(sp, pos);
+
+	script_psql_read(script, pos, sp->in_statement, sp->echo_line == line, &command);
+	if (pg_strncasecmp(script->text + pos, "\\echo", 5) == 0 ||
+		pg_strncasecmp(script->text + pos, "\\qecho", 6) == 0 ||
+		pg_strncasecmp(script->text + pos, "\\warn", 5) == 0)
+		sp->echo_line = line;
+
+	script->work[pos] = ' ';
+	if (command.end > pos + 2)
+		memset(script->work + pos + 2, ' ', command.end - pos - 2);
+	sp->skip_until = command.end;
+
+	if (command.kind == SCRIPT_PSQL_COPY)
+	{
+		ScriptStatement s;
+
+		memset(&s, 0, sizeof(s));
+		s.start = s.token = pos;
+		s.end = command.end;
+		s.line = line;
+		s.rewritten = command.copy;
+		s.conforming_strings = sp->extra.standard_conforming_strings;
+		s.backslash_quote = sp->extra.backslash_quote;
+		splitter_hash_copy(sp, command.copy);
+		splitter_take_data(sp, &s, command.end);
+		splitter_append(sp, &s);
+		sp->gap_start = s.copy_end;
+	}
+	else if (!sp->in_statement)
+		sp->gap_start = command.end;
+}
+
+/*
+ * Follows parentheses and routine bodies: the semicolons in them end nothing.
+ * A body is BEGIN ATOMIC ... END of a CREATE FUNCTION or PROCEDURE; END also
+ * closes a CASE, and neither counts as a name, behind a dot or AS.
+ */
+static void
+splitter_nest(Splitter *sp, int token)
+{
+	const char *word = token == SCRIPT_KEYWORD ? sp->value.keyword : "";
+	bool		routine;
+
+	if (token == '(')
+		sp->parens++;
+	else if (token == ')' && sp->parens > 0)
+		sp->parens--;
+	else if (sp->atomic > 0 && !sp->after_name_mark)
+	{
+		if (strcmp(word, "case") == 0)
+			sp->atomic++;
+		else if (strcmp(word, "end") == 0)
+			sp->atomic--;
+	}
+	else if (sp->after_begin && sp->parens == 0 && sp->atomic == 0 &&
+			 strcmp(word, "atomic") == 0 && strcmp(sp->words[0], "create") == 0)
+	{
+		routine = strcmp(sp->words[1], "function") == 0 ||
+			strcmp(sp->words[1], "procedure") == 0 ||
+			(strcmp(sp->words[1], "or") == 0 && strcmp(sp->words[2], "replace") == 0);
+		if (routine)
+			sp->atomic = 1;
+	}
+	sp->after_begin = strcmp(word, "begin") == 0 && !sp->after_name_mark;
+	sp->after_name_mark = token == '.' || strcmp(word, "as") == 0;
+}
+
+static void
+splitter_token(Splitter *sp, int token)
+{
+	Script	   *script = sp->script;
+
+	if (token == '\\')
+	{
+		splitter_blank_command(sp);
+		return;
+	}
+	if (token == ';' && (!sp->in_statement || (sp->parens == 0 && sp->atomic == 0)))
+	{
+		if (sp->in_statement)
+			splitter_end_statement(sp, sp->location + 1);
+		else
+			sp->gap_start = sp->location + 1;
+		return;
+	}
+	if (!sp->in_statement)
+		splitter_begin_statement(sp);
+	if (sp->n_tokens < (int) lengthof(sp->words) && token == SCRIPT_KEYWORD)
+		strlcpy(sp->words[sp->n_tokens], sp->value.keyword, sizeof(sp->words[0]));
+	sp->n_tokens++;
+	sp->current.end = sp->location + strlen(script->work + sp->location);
+	splitter_nest(sp, token);
+	script_fingerprint_token(&sp->fingerprint, token, &sp->value,
+							 script->work + sp->location);
+}
+
+static void
+splitter_run(Splitter *sp)
+{
+	Script	   *script = sp->script;
+	uint64		n = 0;
+
+	script_head_read(script);
+
+	sp->scanner = scanner_init(script->text, &sp->extra, &ScanKeywords,
+							   script_keyword_tokens());
+	sp->extra.escape_string_warning = false;
+	script->work = sp->extra.scanbuf;
+
+	for (;;)
+	{
+		MemoryContext old = MemoryContextSwitchTo(sp->token_context);
+		int			token = core_yylex(&sp->value, &sp->location, sp->scanner);
+
+		MemoryContextSwitchTo(old);
+		if (token == 0)
+			break;
+		if ((size_t) sp->location < sp->skip_until)
+		{
+			/* The held-back letter of a psql command's name. */
+			script->work[sp->location] = ' ';
+		}
+		else
+			splitter_token(sp, token);
+		MemoryContextReset(sp->token_context);
+		if ((++n & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+	}
+	sp->location = (int) script->len;
+	if (sp->in_statement)
+		splitter_end_statement(sp, sp->current.end);
+}
+
+/* Cuts a scanner's message short where it quotes the rest of the script. */
+void
+script_clip_message(ErrorData *edata)
+{
+	char	   *newline;
+	int			len;
+
+	if (edata->message == NULL)
+		return;
+	len = strlen(edata->message);
+	newline = strchr(edata->message, '\n');
+	if (len <= SCRIPT_MESSAGE_MAX && newline == NULL)
+		return;
+	len = Min(len, SCRIPT_MESSAGE_MAX);
+	if (newline != NULL)
+		len = Min(len, (int) (newline - edata->message));
+	len = pg_mbcliplen(edata->message, len, len);
+	edata->message = psprintf("%.*s...\"", len, edata->message);
+}
+
+/*
+ * Keeps the scanner's NOTICEs and WARNINGs back ("identifier will be
+ * truncated"), until the caller's GUC nest level ends: only the pass that
+ * executes may emit them.
+ */
+void
+script_silence_scanner(void)
+{
+	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("log_min_messages", "error", PGC_SUSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * A script that is yet to be read. text is in the database's encoding, len in
+ * bytes; label is what errors call the script, or NULL.
+ */
+Script *
+script_new(const char *text, size_t len, const char *label)
+{
+	Script	   *script = palloc0(sizeof(Script));
+
+	text = script_bom_skip(text, &len);
+	script->context = CurrentMemoryContext;
+	script->label = label ? pstrdup(label) : NULL;
+	script->text = MemoryContextAllocHuge(script->context, len + 1);
+	memcpy(script->text, text, len);
+	script->text[len] = '\0';
+	script->len = len;
+	return script;
+}
+
+/*
+ * Reads a script: directives, statements, fingerprint.
+ *
+ * Errors, all with the script's line: 42601 and what else the scanner finds,
+ * 22P04 for COPY data without an end, TM009 for a directive or a psql command
+ * that is not understood.
+ */
+void
+script_read(Script *script)
+{
+	MemoryContext old = MemoryContextSwitchTo(script->context);
+	Splitter   *sp = palloc0(sizeof(Splitter));
+	ErrorContextCallback callback;
+	int			nest = NewGUCNestLevel();
+
+	script_silence_scanner();
+
+	sp->script = script;
+	sp->line = 1;
+	sp->token_context = AllocSetContextCreate(script->context, "tapmig token",
+											  ALLOCSET_DEFAULT_SIZES);
+	script_fingerprint_begin(&sp->fingerprint);
+
+	callback.callback = splitter_errcontext;
+	callback.arg = sp;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	PG_TRY();
+	{
+		splitter_run(sp);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(script->context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		script_clip_message(edata);
+		AtEOXact_GUC(false, nest);
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+
+	error_context_stack = callback.previous;
+	AtEOXact_GUC(false, nest);
+	script_fingerprint_finish(&sp->fingerprint, script->fingerprint);
+	script->complete = true;
+	MemoryContextDelete(sp->token_context);
+	pfree(sp);
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,74 @@
+/*
+ * script.h
+ *		Text to statements, directives, checksum and fingerprint; runs nothing.
+ */
+#ifndef TAPMIG_SCRIPT_H
+#define TAPMIG_SCRIPT_H
+
+#include "common/sha2.h"
+#include "nodes/pg_list.h"
+#include "utils/elog.h"
+#include "utils/jsonb.h"
+#include "utils/palloc.h"
+
+/* One statement. Offsets are bytes into Script.text. */
+typedef struct ScriptStatement
+{
+	size_t		start;			/* first token, or a block comment before it */
+	size_t		end;			/* one past the semicolon or the last token */
+	size_t		token;			/* first token */
+	size_t		copy_start;		/* inline COPY data ... */
+	size_t		copy_end;		/* ... up to the line of the end marker */
+	char	   *rewritten;		/* the COPY that a \copy stands for, or NULL */
+	int			line;			/* of the first token, from 1 */
+	int			copy_line;		/* of the first line of data; 0: no data */
+	bool		conforming_strings; /* standard_conforming_strings here */
+	uint8		backslash_quote;	/* backslash_quote here */
+} ScriptStatement;
+
+/* The directives at the head of a script. Lists hold C strings, NIL if absent. */
+typedef struct ScriptDirectives
+{
+	char	   *why;			/* NULL where there is none */
+	List	   *requires;
+	List	   *compensates;
+	List	   *replaces;		/* "001..120" or "007" */
+	int			lock_timeout_ms;	/* -1: not given */
+	bool		store;
+	Jsonb	   *all;			/* every directive, by key; NULL if none */
+} ScriptDirectives;
+
+/*
+ * A script. Everything lives in the memory context that was current in
+ * script_new(); delete that to free it.
+ */
+typedef struct Script
+{
+	MemoryContext context;
+	const char *label;			/* what errors call it: "036_add_index"; may be NULL */
+	char	   *text;			/* server encoding, without a byte order mark */
+	size_t		len;
+	char	   *work;			/* the same length; COPY data and psql commands blanked */
+	ScriptStatement *statements;
+	int			n_statements;
+	bool		complete;		/* all statements are known */
+	int			error_line;		/* of the last error in it, 0: none */
+	ScriptDirectives directives;
+	List	   *notices;		/* C strings, for the caller that runs the script */
+	uint8		fingerprint[PG_SHA256_DIGEST_LENGTH];
+} Script;
+
+extern void script_checksum(const char *text, size_t len, uint8 *checksum);
+extern Script *script_new(const char *text, size_t len, const char *label);
+extern void script_read(Script *script);
+extern char *script_statement_text(const Script *script, int index);
+extern char *script_excerpt(const char *start, const char *end);
+extern char *script_statement_head(const Script *script, int index);
+extern int	script_line_at(const Script *script, size_t offset, int *column);
+extern void script_errcontext(Script *script, int index,
+							  int position, int line);
+extern void script_silence_scanner(void);
+extern void script_clip_message(ErrorData *edata);
+extern const char *script_bom_skip(const char *text, size_t *len);
+
+#endif							/* TAPMIG_SCRIPT_H */
