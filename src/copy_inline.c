@@ -1,0 +1,261 @@
+/*
+ * copy_inline.c
+ *		COPY ... FROM stdin whose data stand in the script.
+ *
+ * The data go through COPY's own reader by BeginCopyFrom()'s data callback, so
+ * that options, types, triggers and error messages are COPY's own.  What
+ * DoCopy() checks before it can't be called for anything but the client's
+ * connection or a file, so the same checks, in the same order, are made here.
+ *
+ * Works in the caller's transaction, under the snapshot that the caller made
+ * active.  The callback has no argument of its own: what it reads from stands
+ * in a static pointer, which a call sets and puts back, also on an error.
+ *
+ * ProcessUtility() isn't passed through, so a ProcessUtility_hook doesn't see
+ * the statement; the executor's hook for permission checks does.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/copy.h"
+#include "commands/copyfrom_internal.h"
+#include "executor/executor.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+#include "compat.h"
+#include "copy_inline.h"
+#include "errors.h"
+
+/* What a running copy_inline() reads from. */
+typedef struct CopyInlineSource
+{
+	const char *data;
+	size_t		len;
+	size_t		read;
+	CopyFromState cstate;		/* NULL until COPY has begun */
+} CopyInlineSource;
+
+static CopyInlineSource *copy_inline_current = NULL;
+
+/* COPY's data callback: 0 is the end. */
+static int
+copy_inline_read(void *outbuf, int minread, int maxread)
+{
+	CopyInlineSource *source = copy_inline_current;
+	size_t		n = Min(source->len - source->read, (size_t) maxread);
+
+	memcpy(outbuf, source->data + source->read, n);
+	source->read += n;
+	return (int) n;
+}
+
+/*
+ * The WHERE clause, ready for BeginCopyFrom().  Like DoCopy(): a generated
+ * column isn't computed yet when the clause is.
+ */
+static Node *
+copy_inline_transform_where(ParseState *pstate, Relation rel,
+							ParseNamespaceItem *nsitem, Node *raw)
+{
+	Node	   *where;
+	Bitmapset  *columns = NULL;
+	int			i = -1;
+
+	addNSItemToQuery(pstate, nsitem, false, true, true);
+	where = transformExpr(pstate, raw, EXPR_KIND_COPY_WHERE);
+	where = coerce_to_boolean(pstate, where, "WHERE");
+	assign_expr_collations(pstate, where);
+
+	pull_varattnos(where, 1, &columns);
+	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, columns))
+	{
+		columns = bms_add_range(columns,
+								1 - FirstLowInvalidHeapAttributeNumber,
+								RelationGetNumberOfAttributes(rel) -
+								FirstLowInvalidHeapAttributeNumber);
+		columns = bms_del_member(columns, 0 - FirstLowInvalidHeapAttributeNumber);
+	}
+	while ((i = bms_next_member(columns, i)) >= 0)
+	{
+		AttrNumber	attno = i + FirstLowInvalidHeapAttributeNumber;
+
+		if (attno > 0 &&
+			TupleDescAttr(RelationGetDescr(rel), attno - 1)->attgenerated)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("generated columns are not supported in COPY FROM WHERE conditions"),
+					 errdetail("Column \"%s\" is a generated column.",
+							   get_attname(RelationGetRelid(rel), attno, false))));
+	}
+
+	where = eval_const_expressions(NULL, where);
+	where = (Node *) canonicalize_qual((Expr *) where, false);
+	return (Node *) make_ands_implicit((Expr *) where);
+}
+
+/*
+ * The options for BeginCopyFrom(): the statement's, with the server's encoding
+ * in place of its own or of the client's.
+ */
+static List *
+copy_inline_options(ParseState *pstate, List *options)
+{
+	CopyFormatOptions checked = {0};
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	/* As written first, so that a wrong ENCODING is an error here too. */
+	ProcessCopyOptions(pstate, &checked, true, options);
+	if (checked.binary)
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+				 errmsg("COPY with inline data cannot be in binary format"),
+				 errdetail("A script is text in the server's encoding."),
+				 errhint("Use the text or the CSV format.")));
+
+	foreach(cell, options)
+	{
+		DefElem    *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "encoding") != 0)
+			result = lappend(result, option);
+	}
+	return lappend(result,
+				   makeDefElem("encoding",
+							   (Node *) makeString(pstrdup(GetDatabaseEncodingName())),
+							   -1));
+}
+
+/* The copying itself, behind all checks. */
+static uint64
+copy_inline_feed(ParseState *pstate, Relation rel, Node *where, List *columns,
+				 List *options, const char *data, size_t len)
+{
+	CopyInlineSource source = {data, len, 0, NULL};
+	CopyInlineSource *outer = copy_inline_current;
+	volatile uint64 rows = 0;
+
+	copy_inline_current = &source;
+	PG_TRY();
+	{
+		source.cstate = BeginCopyFrom(pstate, rel, where, NULL, false,
+									  copy_inline_read, columns, options);
+		rows = CopyFrom(source.cstate);
+		EndCopyFrom(source.cstate);
+	}
+	PG_FINALLY();
+	{
+		copy_inline_current = outer;
+	}
+	PG_END_TRY();
+
+	return rows;
+}
+
+/*
+ * Run COPY ... FROM stdin in the current transaction on data from memory.
+ *
+ * stmt is the parsed statement, left as it is; query its text, for the
+ * positions of errors; data and len are the bytes of its lines, without the
+ * "\." line, valid in the server's encoding or else an error of COPY's.  A
+ * snapshot is active.  Memory is taken from the current context.
+ *
+ * Returns the number of rows copied.  Errors: COPY's own, and TM009 for the
+ * binary format.
+ */
+uint64
+copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
+{
+	ParseState *pstate;
+	Relation	rel;
+	ParseNamespaceItem *nsitem;
+	CompatPermissions *permissions;
+	Node	   *where = NULL;
+	List	   *options;
+	ListCell   *cell;
+	uint64		rows;
+
+	if (!stmt->is_from || stmt->filename != NULL || stmt->relation == NULL)
+		elog(ERROR, "not a COPY FROM stdin");
+
+	PreventCommandIfParallelMode("COPY FROM");
+
+	pstate = make_parsestate(NULL);
+	pstate->p_sourcetext = query;
+
+	rel = table_openrv(stmt->relation, RowExclusiveLock);
+	nsitem = addRangeTableEntryForRelation(pstate, rel, RowExclusiveLock,
+										   NULL, false, false);
+	permissions = COMPAT_NSITEM_PERMISSIONS(nsitem);
+	permissions->requiredPerms = ACL_INSERT;
+
+	/* The raw tree is the caller's; transforming it could change it. */
+	if (stmt->whereClause != NULL)
+		where = copy_inline_transform_where(pstate, rel, nsitem,
+											copyObject(stmt->whereClause));
+
+	foreach(cell, CopyGetAttnums(RelationGetDescr(rel), rel, stmt->attlist))
+	{
+		permissions->insertedCols =
+			bms_add_member(permissions->insertedCols,
+						   lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
+	}
+	COMPAT_CHECK_PERMISSIONS(pstate, permissions);
+
+	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("COPY FROM not supported with row-level security"),
+				 errhint("Use INSERT statements instead.")));
+
+	if (XactReadOnly && !rel->rd_islocaltemp)
+		PreventCommandIfReadOnly("COPY FROM");
+
+	options = copy_inline_options(pstate, stmt->options);
+
+	rows = copy_inline_feed(pstate, rel, where, stmt->attlist, options,
+							data, len);
+
+	table_close(rel, NoLock);
+	free_parsestate(pstate);
+	return rows;
+}
+
+/*
+ * The 1-based line of its data that the running copy_inline() is at, counting
+ * a header line; 0 when none runs or when the error at hand isn't about a line
+ * (an option, a constraint that is checked behind the last row).  For error
+ * context callbacks.
+ */
+uint64
+copy_inline_line(void)
+{
+	CopyInlineSource *source = copy_inline_current;
+
+	if (source == NULL || source->cstate == NULL)
+		return 0;
+
+	/* COPY has its own callback in place just while it is about its lines. */
+	for (ErrorContextCallback *callback = error_context_stack;
+		 callback != NULL; callback = callback->previous)
+	{
+		if (callback->callback == CopyFromErrorCallback &&
+			callback->arg == source->cstate)
+			return source->cstate->cur_lineno;
+	}
+	return 0;
+}

@@ -1,0 +1,325 @@
+/*
+ * executor.c
+ *		Runs the statements of a script inside the current transaction.
+ *
+ * Each statement goes through a portal of its own, as exec_simple_query() has
+ * it, but never as top level: what cannot run in a transaction block refuses
+ * itself with 25001, and a COMMIT inside of a DO or CALL with 2D000. A portal,
+ * and not SPI, since core computes the position of an error in a function's
+ * body from the active portal's text, which then is the statement's.
+ *
+ * Every setting that the script changes is restored when it ends; on error the
+ * (sub)transaction's abort does that. Nothing here begins or ends a
+ * transaction. The flag that a script is running is the only state that is
+ * kept outside of the call, and it is put back on every way out.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/analyze.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "copy_inline.h"
+#include "errors.h"
+#include "executor.h"
+
+typedef struct ExecutorState
+{
+	Script *script;
+	const Shape *shape;
+	const ExecutorOptions *options;
+	int			index;			/* statement under way */
+	bool		at_end;			/* deferred constraints are being checked */
+} ExecutorState;
+
+static bool in_script = false;
+static object_access_hook_type previous_object_access_hook = NULL;
+
+/* Whether a script is running in this backend. */
+bool
+executor_in_script(void)
+{
+	return in_script;
+}
+
+/* A script may reach DROP EXTENSION tapmig through DO or DROP OWNED as well. */
+static void
+executor_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
+					   int sub_id, void *arg)
+{
+	if (previous_object_access_hook)
+		previous_object_access_hook(access, class_id, object_id, sub_id, arg);
+
+	if (in_script && access == OAT_DROP && class_id == ExtensionRelationId)
+	{
+		char	   *name = get_extension_name(object_id);
+
+		if (name != NULL && strcmp(name, "tapmig") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("a migration cannot drop the extension tapmig"),
+					 errhint("Run DROP EXTENSION tapmig by hand, outside of a migration.")));
+	}
+}
+
+/* Called once, by _PG_init. */
+void
+executor_install_hooks(void)
+{
+	previous_object_access_hook = object_access_hook;
+	object_access_hook = executor_object_access;
+}
+
+static void
+executor_errcontext(void *arg)
+{
+	ExecutorState *state = arg;
+	const ScriptStatement *s;
+	int			position = geterrposition();
+	int			line = 0;
+
+	if (position > 0)
+		errposition(0);
+	if (state->at_end)
+	{
+		if (state->script->label != NULL)
+			errcontext("migration %s, deferred constraints at the end of the script",
+					   state->script->label);
+		return;
+	}
+	s = &state->script->statements[state->index];
+	if (s->copy_line > 0 && copy_inline_line() > 0)
+		line = s->copy_line + (int) copy_inline_line() - 1;
+	script_errcontext(state->script, state->index, position, line);
+}
+
+static void
+executor_report_activity(const ExecutorState *state)
+{
+	char		activity[512];
+
+	snprintf(activity, sizeof(activity), "tapmig %s/%s: statement %d of %d",
+			 state->options->track, state->script->label ? state->script->label : "",
+			 state->index + 1, state->script->n_statements);
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+/* Runs one statement through a portal; its results are discarded. */
+static void
+executor_run_portal(RawStmt *raw, const char *text)
+{
+	bool		snapshot = analyze_requires_snapshot(raw);
+	CommandTag	tag = CreateCommandTag(raw->stmt);
+	List	   *queries;
+	List	   *plans;
+	Portal		portal;
+	DestReceiver *receiver;
+	QueryCompletion completion;
+
+	if (snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	queries = pg_analyze_and_rewrite_fixedparams(raw, text, NULL, 0, NULL);
+	plans = pg_plan_queries(queries, text, CURSOR_OPT_PARALLEL_OK, NULL);
+	if (snapshot)
+		PopActiveSnapshot();
+
+	portal = CreateNewPortal();
+	portal->visible = false;
+	PortalDefineQuery(portal, NULL, text, tag, plans, NULL);
+	PortalStart(portal, NULL, 0, InvalidSnapshot);
+	receiver = CreateDestReceiver(DestNone);
+	(void) compat_portal_run(portal, FETCH_ALL, false, receiver, receiver, &completion);
+	receiver->rDestroy(receiver);
+	PortalDrop(portal, false);
+}
+
+static void
+executor_run_statement(ExecutorState *state)
+{
+	const ScriptStatement *s = &state->script->statements[state->index];
+	char	   *text = script_statement_text(state->script, state->index);
+	List	   *parsed = pg_parse_query(text);
+	RawStmt    *raw;
+
+	/* The split was made under the settings that the script was expected to set. */
+	if (list_length(parsed) != 1)
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+				 errmsg("the script changed how its own text is read"),
+				 errdetail("This is one statement before the script runs, and %d now.",
+						   list_length(parsed)),
+				 errhint("Set standard_conforming_strings with a plain SET in the script.")));
+	raw = linitial_node(RawStmt, parsed);
+
+	if (s->copy_line > 0)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		(void) copy_inline(castNode(CopyStmt, raw->stmt), text,
+						   state->script->text + s->copy_start,
+						   s->copy_end - s->copy_start);
+		PopActiveSnapshot();
+	}
+	else
+		executor_run_portal(raw, text);
+	CommandCounterIncrement();
+}
+
+static void
+executor_run_all(ExecutorState *state)
+{
+	Script *script = state->script;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "tapmig statement",
+												  ALLOCSET_DEFAULT_SIZES);
+	int			nest = NewGUCNestLevel();
+	ErrorContextCallback callback;
+	char		value[32];
+
+	if (state->options->lock_timeout_ms > 0)
+	{
+		snprintf(value, sizeof(value), "%d", state->options->lock_timeout_ms);
+		(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+	if (state->shape->read_only == 1)
+		(void) set_config_option("transaction_read_only", "on", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	callback.callback = executor_errcontext;
+	callback.arg = state;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	for (state->index = 0; state->index < script->n_statements; state->index++)
+	{
+		MemoryContext old;
+
+		CHECK_FOR_INTERRUPTS();
+		if (state->shape->statements[state->index].role != SHAPE_RUN)
+			continue;
+		executor_report_activity(state);
+		old = MemoryContextSwitchTo(context);
+		executor_run_statement(state);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
+	}
+
+	state->at_end = true;
+	if (state->options->check_deferred)
+	{
+		ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
+
+		immediate->constraints = NIL;
+		immediate->deferred = false;
+		AfterTriggerSetState(immediate);
+	}
+
+	error_context_stack = callback.previous;
+	AtEOXact_GUC(false, nest);
+	MemoryContextDelete(context);
+	pgstat_report_activity(STATE_RUNNING, debug_query_string);
+}
+
+/*
+ * Adds the next action to an error that PostgreSQL leaves without one, and
+ * turns the server's own refusals of the transaction's shape into TM003.
+ */
+static void
+executor_help(const ExecutorState *state, ErrorData *edata)
+{
+	const ExecutorOptions *options = state->options;
+	bool		is_set = !state->at_end &&
+		strcmp(state->shape->statements[state->index].command, "SET") == 0;
+
+	script_clip_message(edata);
+	switch (edata->sqlerrcode)
+	{
+		case ERRCODE_ACTIVE_SQL_TRANSACTION:
+			if (is_set)
+				return;
+			/* FALLTHROUGH */
+		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
+		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
+			if (edata->detail == NULL)
+				edata->detail = psprintf("The server refuses statement %d on line %d inside of a transaction block.",
+										 state->index + 1,
+										 state->script->statements[state->index].line);
+			edata->sqlerrcode = TAPMIG_ERRCODE_WRONG_SHAPE;
+			edata->hint = options->stepwise_hint ? pstrdup(options->stepwise_hint) : NULL;
+			return;
+	}
+
+	if (edata->hint != NULL)
+		return;
+	switch (edata->sqlerrcode)
+	{
+		case ERRCODE_DUPLICATE_TABLE:
+		case ERRCODE_DUPLICATE_COLUMN:
+		case ERRCODE_DUPLICATE_OBJECT:
+		case ERRCODE_DUPLICATE_FUNCTION:
+			if (options->register_hint)
+				edata->hint = psprintf("If the migration was applied by hand, record it: %s",
+									   options->register_hint);
+			break;
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			edata->hint = psprintf("The script runs with the rights of role \"%s\": grant it what is missing, or run as a role that has it.",
+								   GetUserNameFromId(GetUserId(), true));
+			break;
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+			edata->hint = pstrdup("Nothing was changed. Run it again when the table is less busy, or give it longer with -- tapmig: lock_timeout=30s.");
+			break;
+	}
+}
+
+/*
+ * Runs all statements of a script whose shape is transactional, in the current
+ * (sub)transaction, with an active snapshot or without. Errors keep what
+ * PostgreSQL says of them, with the script's line in their context; the
+ * caller's (sub)transaction is then to be aborted.
+ */
+void
+executor_run(Script *script, const Shape *shape, const ExecutorOptions *options)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ExecutorState *state = palloc0(sizeof(ExecutorState));
+
+	Assert(!in_script);
+	state->script = script;
+	state->shape = shape;
+	state->options = options;
+
+	in_script = true;
+	PG_TRY();
+	{
+		executor_run_all(state);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		in_script = false;
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		executor_help(state, edata);
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	in_script = false;
+	pfree(state);
+}
