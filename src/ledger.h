@@ -1,0 +1,118 @@
+/*
+ * ledger.h
+ *		The only room that touches tapmig's tables.
+ */
+#ifndef TAPMIG_LEDGER_H
+#define TAPMIG_LEDGER_H
+
+#include "common/sha2.h"
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "nodes/execnodes.h"
+#include "utils/jsonb.h"
+
+#include "version.h"
+
+/* What pg_extension says of tapmig, read at each entry. */
+typedef struct LedgerIdentity
+{
+	Oid			extension;
+	Oid			owner;
+} LedgerIdentity;
+
+/* One version in force, as far as callers need it. In the caller's context. */
+typedef struct LedgerRow
+{
+	char	   *version;
+	char	   *name;			/* may be NULL */
+	char	   *kind;			/* "applied" or "registered" */
+	char	   *applied_by;
+	char	   *source;
+	TimestampTz applied_at;
+	bytea	   *checksum;		/* NULL where no script was given */
+	bytea	   *fingerprint;	/* NULL likewise */
+	bytea	  **also;			/* other checksums that count as the same */
+	int			n_also;
+} LedgerRow;
+
+/* A version that is about to be recorded. NULL is SQL NULL. */
+typedef struct LedgerEntry
+{
+	const char *track;
+	const Version *version;
+	const char *kind;			/* "applied" or "registered"; also the event */
+	const char *source;			/* NULL: 'manual' */
+	const char *why;
+	bytea	   *checksum;
+	bytea	   *fingerprint;
+	int			statements;		/* -1: NULL */
+	int64		elapsed_us;		/* -1: NULL */
+	bool		out_of_order;
+	Jsonb	   *directives;
+	TimestampTz applied_at;		/* 0: now */
+	const char *script;			/* text to keep in tapmig.scripts, or NULL */
+} LedgerEntry;
+
+/* A failed try of a transactional script under run. */
+typedef struct LedgerAttempt
+{
+	const char *track;
+	const Version *version;
+	bytea	   *checksum;
+	TimestampTz started_at;
+	const char *outcome;		/* "failed" */
+	const char *sqlstate;
+	const char *message;
+	const char *detail;
+	int			line;			/* 0: NULL */
+} LedgerAttempt;
+
+/* One row of tapmig.plan. */
+typedef struct LedgerPlanRow
+{
+	char	   *version;
+	char	   *name;
+	const char *state;
+	const char *action;
+	char	   *detail;
+} LedgerPlanRow;
+
+extern void ledger_identify(LedgerIdentity *identity);
+
+/* Reads; they see what is committed now, whatever the transaction's snapshot. */
+extern LedgerRow *ledger_find(const LedgerIdentity *id, const char *track,
+							  const Version *version);
+extern char *ledger_highest(const LedgerIdentity *id, const char *track,
+							char **version);
+extern char *ledger_replaced_by(const LedgerIdentity *id, const char *track,
+								const Version *version);
+extern void ledger_count_range(const LedgerIdentity *id, const char *track,
+							   const char *first_key, const char *last_key,
+							   bool *first, bool *last, int *n);
+extern bool ledger_is_stale(const LedgerIdentity *id, const char *track);
+extern char *ledger_script(const LedgerIdentity *id, bytea *checksum);
+extern LedgerPlanRow *ledger_plan(const LedgerIdentity *id, const char *track,
+								  const char **files, const char **checksums,
+								  int n_files, bool stop_out_of_order, int *n_rows);
+
+/* Writes; the caller holds the track's migration lock. */
+extern void ledger_record(const LedgerIdentity *id, const LedgerEntry *entry);
+extern void ledger_note_layout(const LedgerIdentity *id, const char *track,
+							   const Version *version, bytea *checksum);
+extern void ledger_accept(const LedgerIdentity *id, const char *track,
+						  const Version *version, bytea *checksum,
+						  bytea *fingerprint, const char *script, const char *why);
+extern void ledger_withdraw(const LedgerIdentity *id, const char *track,
+							const Version *version, const char *why);
+extern void ledger_record_attempt(const LedgerIdentity *id,
+								  const LedgerAttempt *attempt);
+
+/* verify(): fills the tuplestore of rsinfo. */
+extern void ledger_verify(const LedgerIdentity *id, bytea *head,
+						  ReturnSetInfo *rsinfo);
+
+/* Triggers, called through sqlapi. */
+extern Datum ledger_trigger_insert(PG_FUNCTION_ARGS);
+extern Datum ledger_trigger_refuse(PG_FUNCTION_ARGS);
+
+#endif							/* TAPMIG_LEDGER_H */

@@ -1,0 +1,119 @@
+/*
+ * ledger_internal.h
+ *		What the files of the ledger share; no other room includes it.
+ */
+#ifndef TAPMIG_LEDGER_INTERNAL_H
+#define TAPMIG_LEDGER_INTERNAL_H
+
+#include "executor/spi.h"
+
+#include "ledger.h"
+
+/* The columns of tapmig.schema_migrations, in the table's order. */
+typedef enum LedgerColumn
+{
+	LEDGER_TRACK,
+	LEDGER_VERSION,
+	LEDGER_NAME,
+	LEDGER_APPLIED_AT,
+	LEDGER_SOURCE,
+	LEDGER_KIND,
+	LEDGER_WHY,
+	LEDGER_CHECKSUM,
+	LEDGER_ALSO,
+	LEDGER_FINGERPRINT,
+	LEDGER_STATEMENTS,
+	LEDGER_ELAPSED,
+	LEDGER_APPLIED_BY,
+	LEDGER_APPLIED_AS,
+	LEDGER_APPLICATION,
+	LEDGER_OUT_OF_ORDER,
+	LEDGER_DIRECTIVES,
+	LEDGER_N_COLUMNS
+} LedgerColumn;
+
+#define LEDGER_COLUMNS \
+	"m.track, m.version, m.name, m.applied_at, m.source, m.kind, m.why, " \
+	"m.checksum, m.also, m.fingerprint, m.statements, m.elapsed, " \
+	"m.applied_by, m.applied_as, m.application, m.out_of_order, m.directives"
+
+/* The row of track $1 and key $2. */
+#define LEDGER_OF_VERSION \
+	"WHERE m.track OPERATOR(pg_catalog.=) $1 " \
+	"AND tapmig.version_key(m.version) OPERATOR(pg_catalog.=) $2 "
+
+/* Those of tapmig.history. */
+typedef enum LedgerHistoryColumn
+{
+	LEDGER_HISTORY_SEQ,
+	LEDGER_HISTORY_TRACK,
+	LEDGER_HISTORY_VERSION,
+	LEDGER_HISTORY_EVENT,
+	LEDGER_HISTORY_AT,
+	LEDGER_HISTORY_BY_USER,
+	LEDGER_HISTORY_SOURCE,
+	LEDGER_HISTORY_REASON,
+	LEDGER_HISTORY_CHECKSUM,
+	LEDGER_HISTORY_FINGERPRINT,
+	LEDGER_HISTORY_CHAIN,
+	LEDGER_HISTORY_STATE,
+	LEDGER_HISTORY_N_COLUMNS
+} LedgerHistoryColumn;
+
+#define LEDGER_HISTORY_COLUMNS \
+	"h.seq, h.track, h.version, h.event, h.at, h.by_user, h.source, " \
+	"h.reason, h.checksum, h.fingerprint, h.chain, h.state"
+
+/* One of the ledger's statements; its plan is made at first use and kept. */
+typedef struct LedgerStatement
+{
+	const char *sql;
+	int			n_params;
+	Oid			types[LEDGER_N_COLUMNS];
+	SPIPlanPtr	plan;
+} LedgerStatement;
+
+/* An access to the tables: as their owner, with a search_path of our own. */
+typedef struct LedgerFrame
+{
+	MemoryContext caller;		/* results go there */
+	Oid			user;			/* who called */
+	int			security;
+	int			guc_nest;
+} LedgerFrame;
+
+/* A squash's "001..120"; first and last are the same for a single version. */
+typedef struct LedgerRange
+{
+	char	   *first_key;
+	char	   *last_key;
+} LedgerRange;
+
+/* ledger.c */
+extern void ledger_frame_enter(const LedgerIdentity *id, LedgerFrame *frame);
+extern void ledger_frame_leave(LedgerFrame *frame);
+extern SPIPlanPtr ledger_prepare(LedgerStatement *statement);
+extern uint64 ledger_read(LedgerStatement *statement, Datum *values,
+						  const char *nulls);
+extern uint64 ledger_write(LedgerStatement *statement, Datum *values,
+						   const char *nulls);
+extern uint64 ledger_insert(LedgerStatement *statement, Datum *values,
+							const char *nulls);
+extern bool ledger_is_writing(void);
+extern char *ledger_get_text(HeapTuple tuple, TupleDesc desc, int column);
+extern char *ledger_highest_key(const char *track, char **version);
+extern bool ledger_key_exists(const char *track, const char *key);
+extern char *ledger_label(const char *version, const char *name);
+extern List *ledger_parse_replaces(Jsonb *replaces, List *ranges);
+extern bool ledger_in_ranges(List *ranges, const char *key);
+
+/* ledger_chain.c */
+extern bytea *ledger_state(const Datum *values, const bool *nulls);
+extern bytea *ledger_chain(const Datum *values, const bool *nulls,
+						   const bytea *previous);
+extern void ledger_append_event(const char *track, const char *version,
+								const char *event, const char *source,
+								const char *reason, bytea *checksum,
+								bytea *fingerprint, bytea *state);
+
+#endif							/* TAPMIG_LEDGER_INTERNAL_H */

@@ -1,0 +1,229 @@
+/*
+ * ledger_trigger.c
+ *		The triggers that guard the ledger's tables.
+ *
+ * They fire always, also under session_replication_role = replica, and for
+ * four kinds of callers:
+ *
+ * - the ledger itself: passes;
+ * - a logical replication worker: its rows are skipped.  Another database's
+ *   ledger says nothing about this one, and an error or a duplicate key would
+ *   stop the subscription.  TRUNCATE can't be skipped, so it is refused at its
+ *   origin for all four tables;
+ * - a script that is being run: 55000;
+ * - anybody else who may write the tables, as pg_restore and the owner: rows
+ *   that bring their kind or chain are stored as they are, a by-hand row of
+ *   schema_migrations is completed and recorded, all else is TM010.
+ *
+ * A by-hand INSERT takes the track's migration lock for its transaction, and
+ * doesn't wait for it.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "errors.h"
+#include "executor.h"
+#include "ledger_internal.h"
+#include "migration_lock.h"
+#include "settings.h"
+
+static TriggerData *
+ledger_trigger_data(FunctionCallInfo fcinfo)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("tapmig's trigger functions can only be called by its own triggers")));
+	return data;
+}
+
+static void
+ledger_refuse_script(void)
+{
+	if (executor_in_script())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a migration script must not write tapmig's own tables"),
+				 errhint("If the script is a dump, make it with pg_dump -N tapmig.")));
+}
+
+static bool
+ledger_is_table(const TriggerData *data, const char *table)
+{
+	return strcmp(RelationGetRelationName(data->tg_relation), table) == 0;
+}
+
+/*
+ * Complete a row that was inserted by hand, and write its event.  Returns the
+ * completed tuple, in the current memory context.
+ */
+static HeapTuple
+ledger_complete_row(const TriggerData *data)
+{
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+	LedgerIdentity id;
+	LedgerFrame frame;
+	Settings	settings;
+	Version		version;
+	bool		exists;
+
+	heap_deform_tuple(data->tg_trigtuple, desc, values, nulls);
+
+	ledger_identify(&id);
+	settings_read(&settings, nulls[LEDGER_TRACK] ? NULL :
+				  TextDatumGetCString(values[LEDGER_TRACK]));
+
+#define FILL(column, datum) \
+	do { \
+		if (nulls[column]) \
+		{ \
+			values[column] = (datum); \
+			nulls[column] = false; \
+		} \
+	} while (0)
+
+	FILL(LEDGER_TRACK, CStringGetTextDatum(settings.track));
+
+	/* Then its NOT NULL constraint refuses the row. */
+	if (nulls[LEDGER_VERSION])
+		return heap_form_tuple(desc, values, nulls);
+	version_parse(TextDatumGetCString(values[LEDGER_VERSION]), &version);
+
+	if (!migration_lock_try(id.extension, settings.track))
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_BUSY),
+				 errmsg("track \"%s\" is busy", settings.track),
+				 errdetail("Another session is applying a migration."),
+				 errhint("Insert the row again when it has ended; tapmig.register() waits for that.")));
+
+	values[LEDGER_VERSION] = CStringGetTextDatum(version.text);
+	if (version.name != NULL)
+		FILL(LEDGER_NAME, CStringGetTextDatum(version.name));
+	FILL(LEDGER_APPLIED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
+	FILL(LEDGER_SOURCE, CStringGetTextDatum("manual"));
+	FILL(LEDGER_KIND, CStringGetTextDatum("registered"));
+	FILL(LEDGER_APPLIED_BY,
+		 DirectFunctionCall1(namein,
+							 CStringGetDatum(GetUserNameFromId(GetSessionUserId(), false))));
+	FILL(LEDGER_APPLIED_AS,
+		 DirectFunctionCall1(namein,
+							 CStringGetDatum(GetUserNameFromId(GetUserId(), false))));
+	if (application_name != NULL && application_name[0] != '\0')
+		FILL(LEDGER_APPLICATION, CStringGetTextDatum(application_name));
+
+	ledger_frame_enter(&id, &frame);
+	exists = ledger_key_exists(settings.track, version.key);
+	if (nulls[LEDGER_OUT_OF_ORDER])
+	{
+		char	   *highest = ledger_highest_key(settings.track, NULL);
+
+		FILL(LEDGER_OUT_OF_ORDER,
+			 BoolGetDatum(highest != NULL &&
+						  version_compare_keys(version.key, highest) < 0));
+	}
+
+	/* Else the unique index refuses the row, or ON CONFLICT drops it. */
+	if (!exists)
+	{
+		bytea	   *checksum = nulls[LEDGER_CHECKSUM] ? NULL :
+			DatumGetByteaPP(values[LEDGER_CHECKSUM]);
+		bytea	   *fingerprint = nulls[LEDGER_FINGERPRINT] ? NULL :
+			DatumGetByteaPP(values[LEDGER_FINGERPRINT]);
+
+		ledger_append_event(settings.track, version.text, "registered",
+							TextDatumGetCString(values[LEDGER_SOURCE]), NULL,
+							checksum, fingerprint, ledger_state(values, nulls));
+	}
+	ledger_frame_leave(&frame);
+
+#undef FILL
+
+	return heap_form_tuple(desc, values, nulls);
+}
+
+/*
+ * BEFORE INSERT FOR EACH ROW on the ledger's tables.
+ */
+Datum
+ledger_trigger_insert(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = ledger_trigger_data(fcinfo);
+	HeapTuple	tuple = data->tg_trigtuple;
+	TupleDesc	desc = RelationGetDescr(data->tg_relation);
+
+	if (ledger_is_writing())
+		return PointerGetDatum(tuple);
+	if (IsLogicalWorker())
+		return PointerGetDatum(NULL);
+	ledger_refuse_script();
+
+	if (ledger_is_table(data, "schema_migrations") &&
+		heap_attisnull(tuple, LEDGER_KIND + 1, desc))
+		tuple = ledger_complete_row(data);
+	else if (ledger_is_table(data, "history") &&
+			 heap_attisnull(tuple, LEDGER_HISTORY_CHAIN + 1, desc))
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_APPEND_ONLY),
+				 errmsg("events can't be inserted into tapmig.history by hand"),
+				 errdetail("tapmig writes them, each with the chain of the event before it."),
+				 errhint("Use tapmig.register(), tapmig.accept() or tapmig.withdraw().")));
+	return PointerGetDatum(tuple);
+}
+
+/*
+ * BEFORE UPDATE OR DELETE FOR EACH ROW, and BEFORE UPDATE OR DELETE OR TRUNCATE
+ * FOR EACH STATEMENT; on scripts and attempts without the UPDATE and DELETE of
+ * the latter.
+ */
+Datum
+ledger_trigger_refuse(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = ledger_trigger_data(fcinfo);
+	bool		for_row = TRIGGER_FIRED_FOR_ROW(data->tg_event);
+	bool		ledger = ledger_is_table(data, "schema_migrations") ||
+		ledger_is_table(data, "history");
+	Datum		pass = (Datum) 0;
+	const char *command = "TRUNCATE";
+
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		command = "UPDATE";
+	else if (TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		command = "DELETE";
+
+	if (for_row)
+		pass = PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(data->tg_event) ?
+							   data->tg_newtuple : data->tg_trigtuple);
+
+	if (ledger_is_writing())
+		return pass;
+	if (for_row && IsLogicalWorker())
+		return PointerGetDatum(NULL);
+	ledger_refuse_script();
+	if (for_row && !ledger)
+		return pass;
+
+	ereport(ERROR,
+			(errcode(TAPMIG_ERRCODE_APPEND_ONLY),
+			 errmsg("%s of tapmig.%s is not allowed", command,
+					RelationGetRelationName(data->tg_relation)),
+			 ledger ?
+			 errdetail("The ledger is append-only: corrections are events of their own.") :
+			 errdetail("It would reach subscribers of a publication, where it can't be skipped."),
+			 ledger ?
+			 errhint("Use tapmig.accept() for an edited script, tapmig.withdraw() for a registered version.") :
+			 errhint("Use DELETE.")));
+	return pass;				/* not reached */
+}
