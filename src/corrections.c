@@ -1,0 +1,157 @@
+/*
+ * corrections.c
+ *		register, accept, withdraw: the ledger put right by a human.
+ *
+ * None of them runs a script. Each works in the caller's transaction under the
+ * track's migration lock, refuses any state but the one it is for (55000), and
+ * leaves an event in the history.
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "corrections.h"
+#include "errors.h"
+
+/* 22023 for a reason that says nothing. */
+static void
+corrections_check_reason(const char *why)
+{
+	if (why[strspn(why, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the reason must not be empty"),
+				 errhint("Say why, for whoever reads the history: a ticket, a name, what was seen.")));
+}
+
+static LedgerRow *
+corrections_find(Request *request, const char *what)
+{
+	LedgerRow  *row = ledger_find(&request->identity, request->track, &request->version);
+
+	if (row == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot %s migration %s: it is not in the ledger",
+						what, request->version.label),
+				 errdetail("The track is \"%s\".", request->track)));
+	return row;
+}
+
+/*
+ * Records a version that was applied by other means. Returns false when it is
+ * in force already, with the same content or with none known. applied_at 0 is
+ * now. Errors: TM001 when other content is recorded. A script that tapmig
+ * cannot read is recorded by its checksum alone, with a WARNING.
+ */
+bool
+corrections_register(Request *request, TimestampTz applied_at)
+{
+	LedgerEntry entry = {0};
+	LedgerRow  *row;
+	char	   *why_not = NULL;
+	char	   *highest;
+	char	   *key;
+
+	request_check_can_write("tapmig.register");
+	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
+
+	row = ledger_find(&request->identity, request->track, &request->version);
+	if (request->sql != NULL)
+		entry.fingerprint = request_fingerprint_or_null(request, &why_not);
+	if (row != NULL)
+	{
+		if (row->checksum == NULL || request->checksum == NULL ||
+			request_matches(row, request->checksum))
+			return false;
+		if (!request_same_fingerprint(row, entry.fingerprint))
+			request_raise_changed(request, row);
+		ledger_note_layout(&request->identity, request->track, &request->version,
+						   request->checksum);
+		ereport(NOTICE,
+				(errmsg("migration %s differs from what was %s in layout or comments only",
+						request->version.label, row->kind)));
+		return false;
+	}
+
+	if (why_not != NULL)
+		ereport(WARNING,
+				(errmsg("the script of migration %s was not understood: %s",
+						request->version.label, why_not),
+				 errdetail("It is recorded by its checksum; a change of its layout will count as a change.")));
+	key = ledger_highest(&request->identity, request->track, &highest);
+
+	entry.track = request->track;
+	entry.version = &request->version;
+	entry.kind = "registered";
+	entry.source = request->source;
+	entry.checksum = request->checksum;
+	entry.statements = -1;
+	entry.elapsed_us = -1;
+	entry.out_of_order = key != NULL && version_compare_keys(request->version.key, key) < 0;
+	entry.applied_at = applied_at;
+	if (entry.fingerprint != NULL)
+	{
+		entry.why = request->script->directives.why;
+		entry.statements = request->script->n_statements;
+		entry.directives = request->script->directives.all;
+	}
+	if (request->sql != NULL && request->settings.store_sql &&
+		(entry.fingerprint == NULL || request->script->directives.store))
+		entry.script = pnstrdup(request->sql, request->len);
+	ledger_record(&request->identity, &entry);
+	return true;
+}
+
+/*
+ * The script given is the right one for the version from now on. Errors: 55000
+ * when the version is not in force or is recorded with just this script; what
+ * reading the script raises.
+ */
+void
+corrections_accept(Request *request, const char *why)
+{
+	LedgerRow  *row;
+
+	request_check_can_write("tapmig.accept");
+	corrections_check_reason(why);
+	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
+
+	row = corrections_find(request, "accept a new text of");
+	if (request_same_bytes(row->checksum, request->checksum))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s is recorded with this text already",
+						request->version.label)));
+	request_read_script(request);
+	ledger_accept(&request->identity, request->track, &request->version,
+				  request->checksum, request_fingerprint(request),
+				  request->settings.store_sql && request->script->directives.store ?
+				  pnstrdup(request->sql, request->len) : NULL,
+				  why);
+}
+
+/*
+ * A registered version counts as not applied again. Errors: 55000 when it is
+ * not in force, or was applied by tapmig.
+ */
+void
+corrections_withdraw(Request *request, const char *why)
+{
+	LedgerRow  *row;
+
+	request_check_can_write("tapmig.withdraw");
+	corrections_check_reason(why);
+	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
+
+	row = corrections_find(request, "withdraw");
+	if (strcmp(row->kind, "registered") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot withdraw migration %s: it was applied by tapmig, not registered",
+						request->version.label),
+				 errdetail("Its effects are in the database."),
+				 errhint("Write a migration that takes them back, with -- tapmig: compensates=%s.",
+						 request->version.text)));
+	ledger_withdraw(&request->identity, request->track, &request->version, why);
+}

@@ -1,0 +1,41 @@
+/*
+ * request.h
+ *		What a call asks for: version, script, track; checked and unpacked once.
+ */
+#ifndef TAPMIG_REQUEST_H
+#define TAPMIG_REQUEST_H
+
+#include "compat.h"
+#include "ledger.h"
+#include "migration_lock.h"
+#include "script.h"
+#include "settings.h"
+#include "version.h"
+
+typedef struct Request
+{
+	LedgerIdentity identity;
+	Settings	settings;
+	Version		version;
+	const char *track;			/* settings.track */
+	const char *source;			/* NULL: not given */
+	const char *sql;			/* NULL: no script */
+	size_t		len;			/* of sql, in bytes */
+	bytea	   *checksum;		/* NULL: no script */
+	Script	   *script;			/* made by request_read_script() */
+} Request;
+
+extern void request_begin(Request *request, const char *version, const text *sql,
+						  const char *source, const char *track);
+extern void request_check_can_write(const char *what);
+extern void request_require(bool given, const char *argument);
+extern void request_read_script(Request *request);
+extern bytea *request_fingerprint(const Request *request);
+extern bytea *request_fingerprint_or_null(Request *request, char **why_not);
+extern void request_lock(Request *request, MigrationLockWait how);
+extern bool request_matches(const LedgerRow *row, bytea *checksum);
+extern bool request_same_bytes(const bytea *a, const bytea *b);
+extern bool request_same_fingerprint(const LedgerRow *row, const bytea *fingerprint);
+extern COMPAT_NORETURN void request_raise_changed(const Request *request, const LedgerRow *row);
+
+#endif							/* TAPMIG_REQUEST_H */
