@@ -346,7 +346,7 @@ migration_execute(Migration *migration)
 				 errdetail("Its script has no statement that does anything; it is recorded all the same.")));
 
 	options.track = request->track;
-	options.register_hint = migration_call(request, "SELECT tapmig.register(%s, script)");
+	options.register_hint = migration_call(request, "SELECT tapmig.register(%s)");
 	options.stepwise_hint = migration_stepwise_hint(migration);
 	options.lock_timeout_ms = d->lock_timeout_ms >= 0 ?
 		d->lock_timeout_ms : request->settings.lock_timeout_ms;

@@ -58,7 +58,7 @@ typedef struct Splitter
 	bool		after_begin;	/* the last token was the keyword BEGIN */
 	bool		after_name_mark;	/* the last token was a dot or AS */
 
-	size_t		gap_start;		/* end of the last statement or psql command */
+	size_t		gap_start;		/* end of the last statement or its data */
 	size_t		skip_until;		/* tokens before it are remains of a command */
 	int			echo_line;		/* line of the last \echo, 0: none */
 	size_t		counted;		/* newlines before it are in `line` */
@@ -601,8 +601,6 @@ splitter_blank_command(Splitter *sp)
 		splitter_append(sp, &s);
 		sp->gap_start = s.copy_end;
 	}
-	else if (!sp->in_statement)
-		sp->gap_start = command.end;
 }
 
 /*

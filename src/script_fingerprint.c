@@ -56,6 +56,23 @@ script_sha256(const char *data, size_t len, uint8 *digest)
 }
 
 /*
+ * Text in UTF-8: text itself where it is that already, else palloc'd. The bytes
+ * of a database without an encoding (SQL_ASCII) are taken as they are.
+ */
+static const char *
+script_to_utf8(const char *text, size_t *len)
+{
+	char	   *utf8;
+
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		return text;
+	utf8 = pg_server_to_any(text, (int) *len, PG_UTF8);
+	if (utf8 != text)
+		*len = strlen(utf8);
+	return utf8;
+}
+
+/*
  * The checksum of a script: SHA-256 of its text in UTF-8. text is in the
  * database's encoding, len in bytes; what it was sent as, byte order mark
  * included.
@@ -63,11 +80,11 @@ script_sha256(const char *data, size_t len, uint8 *digest)
 void
 script_checksum(const char *text, size_t len, uint8 *checksum)
 {
-	char	   *utf8 = pg_server_to_any(text, (int) len, PG_UTF8);
+	const char *utf8 = script_to_utf8(text, &len);
 
-	script_sha256(utf8, utf8 == text ? len : strlen(utf8), checksum);
+	script_sha256(utf8, len, checksum);
 	if (utf8 != text)
-		pfree(utf8);
+		pfree(unconstify(char *, utf8));
 }
 
 void
@@ -88,19 +105,18 @@ fingerprint_flush(ScriptFingerprint *f)
 static void
 fingerprint_add(ScriptFingerprint *f, char class, const char *text, size_t len)
 {
-	char	   *utf8 = pg_server_to_any(text, (int) len, PG_UTF8);
-	size_t		utf8_len = utf8 == text ? len : strlen(utf8);
+	const char *utf8 = script_to_utf8(text, &len);
 
-	appendStringInfo(&f->pending, "%c%zu:", class, utf8_len);
-	if (utf8_len > FINGERPRINT_PENDING_MAX)
+	appendStringInfo(&f->pending, "%c%zu:", class, len);
+	if (len > FINGERPRINT_PENDING_MAX)
 	{
 		fingerprint_flush(f);
-		sha256_add(f->hash, utf8, utf8_len);
+		sha256_add(f->hash, utf8, len);
 	}
 	else
-		appendBinaryStringInfo(&f->pending, utf8, (int) utf8_len);
+		appendBinaryStringInfo(&f->pending, utf8, (int) len);
 	if (utf8 != text)
-		pfree(utf8);
+		pfree(unconstify(char *, utf8));
 	if (f->pending.len > FINGERPRINT_PENDING_MAX)
 		fingerprint_flush(f);
 }

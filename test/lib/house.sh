@@ -27,6 +27,7 @@ BINDIR=
 # shellcheck disable=SC2034 # read by run.sh
 PGXS_TEST=
 HOUSE_CHILD=
+HOUSE_OBJECTS=
 HOUSE_AS=()
 
 house_die() {
@@ -73,7 +74,8 @@ house_begin() {
     mkdir "$RUN"
   fi
   mkdir "$RUN/home" "$RUN/tree" "$RUN/work" "$SOCKETS/tmp"
-  tar -C "$TOP" --exclude=./build --exclude=./.git -cf - . | tar -C "$RUN/tree" --no-same-owner -xf -
+  tar -C "$TOP" --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.so' \
+    --exclude='./tapmig--*.sql' -cf - . | tar -C "$RUN/tree" --no-same-owner -xf -
   chmod -R a+rX "$RUN/tree"
   house_own "$RUN/home" "$RUN/work" "$SOCKETS" "$SOCKETS/tmp"
   cd "$RUN/work" || exit 1
@@ -103,14 +105,19 @@ house_pg_config() {
 HOUSE_RUN_AS=${TAPMIG_RUN_AS:-nobody}
 HOUSE_PG_CONFIG=${PG_CONFIG:-}
 
-# Runs in build/objects, which is kept, so that the next time only what changed
-# is compiled. Two runs at once take turns.
+# Compiles the copy of the tree, which has no objects of another "make", into a
+# directory under build/ that is kept: the next time only what changed is
+# compiled. Two runs at once take turns.
 house_build() {
-  local log=$RUN/build.log objects=$TOP/build/objects
+  local log=$RUN/build.log
+
+  HOUSE_OBJECTS=$TOP/build/objects-$("$HOUSE_PG_CONFIG" --version | cut -d ' ' -f 2)
 
   exec 9>"$TOP/build/lock"
   flock 9
-  mkdir -p "$objects/src"
+  mkdir -p "$HOUSE_OBJECTS/src"
+  # Not newer than a source file that is gone
+  rm -f "$HOUSE_OBJECTS/tapmig.so"
   if ! house_make -j"$(nproc)" all >"$log" 2>&1; then
     cat "$log" >&2
     return 1
@@ -121,7 +128,7 @@ house_build() {
 }
 
 house_make() {
-  make -C "$TOP/build/objects" -f "$TOP/Makefile" \
+  make -C "$HOUSE_OBJECTS" -f "$RUN/tree/Makefile" \
     PG_CONFIG="$HOUSE_PG_CONFIG" WERROR=-Werror "$@" 9>&-
 }
 

@@ -56,7 +56,9 @@ packages_missing() {
 # Debian would create and start a cluster on port 5432, and start pgbouncer.
 packages_install() {
   local conf=/etc/postgresql-common/createcluster.d policy=/usr/sbin/policy-rc.d
-  local made=() bouncer='' status=0 path
+  local bouncer='' status=0 path
+
+  made=()                       # read by the trap, after this function's end
 
   for path in /etc/postgresql-common "$conf"; do
     if [ ! -d "$path" ]; then
