@@ -11,7 +11,6 @@
 -- so that a schema which somebody else made before makes this fail.
 CREATE SCHEMA tapmig;
 COMMENT ON SCHEMA tapmig IS 'PostgreSQL as its own migration engine';
-GRANT USAGE ON SCHEMA tapmig TO PUBLIC;
 
 --
 -- Order of versions
@@ -145,12 +144,6 @@ COMMENT ON COLUMN tapmig.attempts.settings IS 'settings that the finished steps 
 COMMENT ON COLUMN tapmig.attempts.pid IS 'process that ran it';
 COMMENT ON COLUMN tapmig.attempts.sqlstate IS 'error code of the statement that failed';
 COMMENT ON COLUMN tapmig.attempts.line IS 'line of the script that the error is in';
-
--- Nobody but the owner writes them, or reads the scripts.
-REVOKE ALL ON ALL TABLES IN SCHEMA tapmig FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA tapmig FROM PUBLIC;
-GRANT SELECT ON tapmig.schema_migrations TO PUBLIC;
-GRANT SELECT ON tapmig.history, tapmig.attempts TO pg_monitor;
 
 -- pg_dump carries the rows.
 SELECT pg_extension_config_dump('tapmig.schema_migrations', '');
@@ -301,17 +294,40 @@ COMMENT ON PROCEDURE tapmig.wait_for(text, interval, text) IS
 	'waits until a version is in force; TM006 at its timeout';
 
 --
--- Who may call what: PUBLIC keeps the gates and version_key.
+-- Rights.  First nobody has any, whatever ALTER DEFAULT PRIVILEGES gave: only
+-- the owner writes the tables, and scripts may hold secrets.
 --
 
-REVOKE ALL ON FUNCTION tapmig.trigger_insert() FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.trigger_refuse() FROM PUBLIC;
-REVOKE ALL ON PROCEDURE tapmig.run(text, text, text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.apply(text, text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.register(text, text, text, timestamptz, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.accept(text, text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.withdraw(text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.plan(text[], text[], text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.statements(text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION tapmig.verify(bytea) FROM PUBLIC;
+DO $$
+DECLARE
+	object text;
+	grantee text;
+BEGIN
+	FOR object, grantee IN
+		SELECT o.object, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+		FROM (SELECT 'SCHEMA tapmig', nspowner, nspacl
+			  FROM pg_namespace WHERE nspname = 'tapmig'
+			  UNION ALL
+			  SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END || oid::regclass, relowner, relacl
+			  FROM pg_class WHERE relnamespace = 'tapmig'::regnamespace AND relkind IN ('r', 'v', 'S')
+			  UNION ALL
+			  SELECT 'ROUTINE ' || oid::regprocedure, proowner,
+					 coalesce(proacl, acldefault('f', proowner))
+			  FROM pg_proc WHERE pronamespace = 'tapmig'::regnamespace) o (object, owner, acl),
+			 aclexplode(o.acl) a
+		WHERE a.grantee <> o.owner
+		GROUP BY o.object, a.grantee
+	LOOP
+		EXECUTE format('REVOKE ALL ON %s FROM %s', object, grantee);
+	END LOOP;
+END
+$$;
+
+GRANT USAGE ON SCHEMA tapmig TO PUBLIC;
+GRANT SELECT ON tapmig.schema_migrations TO PUBLIC;
+GRANT EXECUTE ON FUNCTION tapmig.version_key(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION tapmig.is_applied(text, text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION tapmig.require(text, text) TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE tapmig.wait_for(text, interval, text) TO PUBLIC;
+GRANT SELECT ON tapmig.history, tapmig.attempts TO pg_monitor;
 GRANT EXECUTE ON FUNCTION tapmig.verify(bytea) TO pg_monitor;

@@ -6,6 +6,11 @@
 #ifndef TAPMIG_COMPAT_H
 #define TAPMIG_COMPAT_H
 
+/* VARDATA_ANY() and its kin moved there from postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /*
  * The first tokens of the core scanner. gram.h is not installed, but
  * parser/scanner.h promises that these are numbered alike in every parser.

@@ -6,13 +6,13 @@
  * each "-" for NULL, else the length of its text in bytes (decimal), ":" and
  * the text.  As text: integers in decimal; timestamps and intervals as
  * decimal integers (microseconds since 2000-01-01 UTC; "months,days,microseconds");
- * booleans "t" or "f"; bytea as it is; everything else as its characters in
+ * booleans "t" or "f"; bytea as it is;
+ * arrays as their elements, each as a field; everything else as its characters in
  * UTF-8.  So a digest survives a dump into a database of another encoding,
  * and any other program can compute it.
  *
  * state: SHA-256 over the tag "tapmig ledger 1" and the columns of the
- * version's row in tapmig.schema_migrations in the table's order, without
- * "also", which grows without an event.
+ * version's row in tapmig.schema_migrations in the table's order.
  * chain: SHA-256 over the tag "tapmig history 1", the columns of the event in
  * the table's order without chain, and the chain of the event before it in the
  * same track (NULL for the first).
@@ -23,12 +23,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -160,6 +160,22 @@ canonical_add(StringInfo form, Oid type, Datum value, bool isnull)
 				canonical_add_bytes(form, VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b));
 				break;
 			}
+		case BYTEAARRAYOID:
+			{
+				StringInfoData elements;
+				Datum	   *values;
+				bool	   *nulls;
+				int			n;
+
+				deconstruct_array(DatumGetArrayTypeP(value), BYTEAOID, -1, false,
+								  TYPALIGN_INT, &values, &nulls, &n);
+				initStringInfo(&elements);
+				for (int i = 0; i < n; i++)
+					canonical_add(&elements, BYTEAOID, values[i], nulls[i]);
+				canonical_add_bytes(form, elements.data, elements.len);
+				pfree(elements.data);
+				break;
+			}
 		case JSONBOID:
 			{
 				Jsonb	   *jb = DatumGetJsonbP(value);
@@ -204,10 +220,7 @@ ledger_state(const Datum *values, const bool *nulls)
 	initStringInfo(&form);
 	canonical_add_ascii(&form, "tapmig ledger 1");
 	for (int i = 0; i < LEDGER_N_COLUMNS; i++)
-	{
-		if (i != LEDGER_ALSO)
-			canonical_add(&form, ledger_types[i], values[i], nulls[i]);
-	}
+		canonical_add(&form, ledger_types[i], values[i], nulls[i]);
 	digest = canonical_digest(&form);
 	pfree(form.data);
 	return digest;

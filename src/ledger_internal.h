@@ -7,6 +7,7 @@
 
 #include "executor/spi.h"
 
+#include "compat.h"
 #include "ledger.h"
 
 /* The columns of tapmig.schema_migrations, in the table's order. */

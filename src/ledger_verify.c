@@ -5,8 +5,8 @@
  * Reads the whole history in the order of its chains, the ledger beside it and
  * then the scripts, through cursors of one snapshot; memory grows with the
  * number of versions of one track only.  Replays the events: "applied" and
- * "registered" bring a version in force, "accepted" changes it, "withdrawn"
- * removes it; the others change nothing.
+ * "registered" bring a version in force, "accepted" and "repeated" change its
+ * row, "withdrawn" removes it; the others change nothing.
  *
  * After a broken link the check goes on from the chain that the event has, so
  * that one change is one problem.
@@ -294,7 +294,8 @@ verify_replay(Verify *v, const Datum *values, const bool *nulls)
 	Version		version;
 	bool		found;
 
-	if (!adds && !removes && strcmp(event, "accepted") != 0)
+	if (!adds && !removes && strcmp(event, "accepted") != 0 &&
+		strcmp(event, "repeated") != 0)
 		return;
 
 	version_parse(TextDatumGetCString(values[LEDGER_HISTORY_VERSION]), &version);

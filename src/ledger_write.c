@@ -40,7 +40,8 @@ static LedgerStatement ledger_insert_script = {
 static LedgerStatement ledger_update_also = {
 	"UPDATE tapmig.schema_migrations m "
 	"SET also = pg_catalog.array_append(m.also, $3) " LEDGER_OF_VERSION
-	"AND ($3 OPERATOR(pg_catalog.=) ANY (m.also)) IS NOT TRUE",
+	"AND ($3 OPERATOR(pg_catalog.=) ANY (m.also)) IS NOT TRUE "
+	"RETURNING " LEDGER_COLUMNS,
 	3, {TEXTOID, TEXTOID, BYTEAOID},
 	NULL
 };
@@ -168,21 +169,30 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 
 /*
  * Remember that a script of another checksum is the recorded one but for its
- * layout.  Writes no event; does nothing where the row isn't visible to the
- * transaction.
+ * layout: in its row, with the event "repeated".  Does nothing where the row
+ * isn't visible to the transaction.
  */
 void
 ledger_note_layout(const LedgerIdentity *id, const char *track,
 				   const Version *version, bytea *checksum)
 {
 	LedgerFrame frame;
-	Datum		values[3];
+	Datum		params[3];
+	Datum		values[LEDGER_N_COLUMNS];
+	bool		nulls[LEDGER_N_COLUMNS];
 
 	ledger_frame_enter(id, &frame);
-	values[0] = CStringGetTextDatum(track);
-	values[1] = CStringGetTextDatum(version->key);
-	values[2] = PointerGetDatum(checksum);
-	ledger_write(&ledger_update_also, values, NULL);
+	params[0] = CStringGetTextDatum(track);
+	params[1] = CStringGetTextDatum(version->key);
+	params[2] = PointerGetDatum(checksum);
+	if (ledger_write(&ledger_update_also, params, NULL) == 1)
+	{
+		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
+		ledger_append_event(track, TextDatumGetCString(values[LEDGER_VERSION]),
+							"repeated", NULL, NULL, checksum,
+							DatumGetByteaP(values[LEDGER_FINGERPRINT]),
+							ledger_state(values, nulls));
+	}
 	ledger_frame_leave(&frame);
 }
 

@@ -32,8 +32,11 @@
 /* Longest piece of a statement that an error shows, in characters. */
 #define SCRIPT_EXCERPT_CHARS 80
 
-/* Longest primary message of a scanner error that is passed on, in bytes. */
-#define SCRIPT_MESSAGE_MAX 160
+/* Longest primary message that is passed on, in bytes. */
+#define SCRIPT_MESSAGE_MAX 1000
+
+/* Longest "at or near" in it. */
+#define SCRIPT_QUOTE_MAX 120
 
 /* A longer SET, RESET or SELECT is not looked at for scanner settings. */
 #define SCRIPT_SETTING_MAX 400
@@ -450,9 +453,16 @@ splitter_follow_settings(Splitter *sp, Node *node)
 		}
 		else if (set->kind == VAR_SET_DEFAULT || set->kind == VAR_RESET)
 			splitter_assign(sp, set->name, NULL);
-		else if (set->kind == VAR_SET_VALUE && list_length(set->args) == 1 &&
-				 splitter_const_string(linitial(set->args), &value))
-			splitter_assign(sp, set->name, value);
+		else if (set->kind == VAR_SET_VALUE && list_length(set->args) == 1)
+		{
+			A_Const    *constant = (A_Const *) linitial(set->args);
+
+			/* SET ... = 0 */
+			if (IsA(constant, A_Const) && IsA(&constant->val.node, Integer))
+				splitter_assign(sp, set->name, constant->val.ival.ival != 0 ? "on" : "off");
+			else if (splitter_const_string((Node *) constant, &value))
+				splitter_assign(sp, set->name, value);
+		}
 	}
 	else if (IsA(node, SelectStmt))
 	{
@@ -704,24 +714,35 @@ splitter_run(Splitter *sp)
 		splitter_end_statement(sp, sp->current.end);
 }
 
-/* Cuts a scanner's message short where it quotes the rest of the script. */
+/*
+ * Cuts a message short: a scanner's or parser's "at or near", which may quote
+ * the rest of the script, to what stands on one line; any other only where it
+ * is out of all proportion.
+ */
 void
 script_clip_message(ErrorData *edata)
 {
-	char	   *newline;
+	const char *quote;
+	const char *newline = NULL;
 	int			len;
+	int			max = SCRIPT_MESSAGE_MAX;
 
 	if (edata->message == NULL)
 		return;
 	len = strlen(edata->message);
-	newline = strchr(edata->message, '\n');
-	if (len <= SCRIPT_MESSAGE_MAX && newline == NULL)
+	quote = strstr(edata->message, " at or near \"");
+	if (quote != NULL)
+	{
+		newline = strchr(quote, '\n');
+		max = Min(max, (int) (quote - edata->message) + SCRIPT_QUOTE_MAX);
+	}
+	if (len <= max && newline == NULL)
 		return;
-	len = Min(len, SCRIPT_MESSAGE_MAX);
+	len = Min(len, max);
 	if (newline != NULL)
 		len = Min(len, (int) (newline - edata->message));
 	len = pg_mbcliplen(edata->message, len, len);
-	edata->message = psprintf("%.*s...\"", len, edata->message);
+	edata->message = psprintf("%.*s...%s", len, edata->message, quote ? "\"" : "");
 }
 
 /*

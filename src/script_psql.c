@@ -204,6 +204,8 @@ psql_copy(const char *text, size_t pos, size_t line_end, int line)
 
 	while (len > 0 && (psql_is_space(arguments[len - 1]) || arguments[len - 1] == ';'))
 		arguments[--len] = '\0';
+	while (psql_is_space(*arguments))
+		arguments++;
 	statement = psprintf("COPY %s", arguments);
 
 	for (char *p = arguments; (p = strpbrk(p, "pP")) != NULL; p++)
