@@ -40,12 +40,12 @@ corrections_find(Request *request, const char *what)
 
 /*
  * Records a version that was applied by other means. Returns false when it is
- * in force already, with the same content or with none known. applied_at 0 is
+ * in force already, with the same content or with none known. applied_at NULL is
  * now. Errors: TM001 when other content is recorded. A script that tapmig
  * cannot read is recorded by its checksum alone, with a WARNING.
  */
 bool
-corrections_register(Request *request, TimestampTz applied_at)
+corrections_register(Request *request, const TimestampTz *applied_at)
 {
 	LedgerEntry entry = {0};
 	LedgerRow  *row;

@@ -7,7 +7,7 @@
 
 #include "request.h"
 
-extern bool corrections_register(Request *request, TimestampTz applied_at);
+extern bool corrections_register(Request *request, const TimestampTz *applied_at);
 extern void corrections_accept(Request *request, const char *why);
 extern void corrections_withdraw(Request *request, const char *why);
 

@@ -219,7 +219,9 @@ executor_run_all(ExecutorState *state)
 		MemoryContextReset(context);
 	}
 
+	/* The context of a NOTICE, or of a caught error, left its line there. */
 	state->at_end = true;
+	script->error_line = 0;
 	if (state->options->check_deferred)
 	{
 		ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);

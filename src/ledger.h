@@ -49,7 +49,7 @@ typedef struct LedgerEntry
 	int64		elapsed_us;		/* -1: NULL */
 	bool		out_of_order;
 	Jsonb	   *directives;
-	TimestampTz applied_at;		/* 0: now */
+	const TimestampTz *applied_at;	/* NULL: now */
 	const char *script;			/* text to keep in tapmig.scripts, or NULL */
 } LedgerEntry;
 

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 #include "ledger_internal.h"
@@ -410,11 +411,14 @@ verify_report_script(Verify *v, Datum checksum)
 	char	   *hex = TextDatumGetCString(DirectFunctionCall2(binary_encode, checksum,
 															  CStringGetTextDatum("hex")));
 
+	/* A snapshot that a cursor holds can't be brought up to date. */
+	PushCopiedSnapshot(GetActiveSnapshot());
 	if (ledger_read(&verify_select_script_user, &checksum, NULL) > 0)
 	{
 		track = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 		version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	}
+	PopActiveSnapshot();
 	verify_report(v, track, 0, version,
 				  psprintf("the script that is kept under checksum %s has another one", hex));
 }

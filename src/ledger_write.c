@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "ledger_internal.h"
+#include "migration_lock.h"
 
 static LedgerStatement ledger_insert_row = {
 	"INSERT INTO tapmig.schema_migrations (track, version, name, applied_at, "
@@ -93,11 +94,19 @@ ledger_user_name(Oid user)
 
 /* Inside a frame: keep a script's text, once however often it is recorded. */
 static void
-ledger_store_script(bytea *checksum, const char *script)
+ledger_store_script(const LedgerIdentity *id, bytea *checksum, const char *script)
 {
 	Datum		values[2];
 
 	if (script == NULL || checksum == NULL)
+		return;
+
+	/*
+	 * Tracks never wait for each other: where another transaction is storing
+	 * the same text, that one's is enough.
+	 */
+	if (!migration_lock_try_script(id->extension, (unsigned char *) VARDATA_ANY(checksum),
+								   VARSIZE_ANY_EXHDR(checksum)))
 		return;
 	values[0] = PointerGetDatum(checksum);
 	values[1] = CStringGetTextDatum(script);
@@ -117,11 +126,10 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 	bool		nulls[LEDGER_N_COLUMNS];
 	const char *source = entry->source != NULL ? entry->source : "manual";
 	const char *application = application_name;
-	TimestampTz applied_at = entry->applied_at;
+	TimestampTz applied_at = entry->applied_at != NULL ?
+		*entry->applied_at : GetCurrentTimestamp();
 	Interval	elapsed = {0};
 
-	if (applied_at == 0)
-		applied_at = GetCurrentTimestamp();
 	if (application != NULL && application[0] == '\0')
 		application = NULL;
 
@@ -163,7 +171,7 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 	ledger_append_event(entry->track, entry->version->text, entry->kind, source,
 						NULL, entry->checksum, entry->fingerprint,
 						ledger_state(values, nulls));
-	ledger_store_script(entry->checksum, entry->script);
+	ledger_store_script(id, entry->checksum, entry->script);
 	ledger_frame_leave(&frame);
 }
 
@@ -239,7 +247,7 @@ ledger_accept(const LedgerIdentity *id, const char *track, const Version *versio
 	ledger_append_event(track, TextDatumGetCString(values[LEDGER_VERSION]),
 						"accepted", TextDatumGetCString(values[LEDGER_SOURCE]),
 						why, checksum, fingerprint, ledger_state(values, nulls));
-	ledger_store_script(checksum, script);
+	ledger_store_script(id, checksum, script);
 	ledger_frame_leave(&frame);
 }
 

@@ -404,11 +404,33 @@ migration_try(Migration *migration)
 	return outcome;
 }
 
+/*
+ * Ends the transaction after an error, in a PG_CATCH block: down to the nest
+ * level given, so that no SPI connection but the procedure's own is left, and
+ * then as a ROLLBACK in a procedure. Returns the error, in the context given.
+ */
+static ErrorData *
+migration_roll_back(MemoryContext context, int level)
+{
+	ErrorData  *edata;
+
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	while (GetCurrentTransactionNestLevel() > level)
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	SPI_rollback();
+	return edata;
+}
+
 /* Records a failed try in a transaction of its own; never fails itself. */
 static void
 migration_record_attempt(const Migration *migration, const ErrorData *edata)
 {
 	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			level = GetCurrentTransactionNestLevel();
 	const Request *request = migration->request;
 	LedgerAttempt attempt = {0};
 
@@ -424,17 +446,18 @@ migration_record_attempt(const Migration *migration, const ErrorData *edata)
 
 	PG_TRY();
 	{
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
 		ledger_record_attempt(&request->identity, &attempt);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
 		SPI_commit();
 	}
 	PG_CATCH();
 	{
-		ErrorData  *second;
+		ErrorData  *second = migration_roll_back(context, level);
 
-		MemoryContextSwitchTo(context);
-		second = CopyErrorData();
-		FlushErrorState();
-		SPI_rollback();
 		ereport(WARNING,
 				(errmsg("the failed attempt could not be recorded: %s", second->message)));
 	}
@@ -472,15 +495,8 @@ migration_run(Request *request)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
+		ErrorData  *edata = migration_roll_back(context, level);
 
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		FlushErrorState();
-		while (GetCurrentTransactionNestLevel() > level)
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		SPI_rollback();
 		if (migration->trying)
 			migration_record_attempt(migration, edata);
 		ReThrowError(edata);

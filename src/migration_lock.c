@@ -41,6 +41,7 @@
 
 /* SQL's advisory locks have 1 or 2 here. */
 #define MIGRATION_LOCK_FIELD4 3
+#define MIGRATION_LOCK_SCRIPT_FIELD4 4
 
 /* Milliseconds.  The longest pause keeps fifty waiters at a try per millisecond. */
 #define MIGRATION_LOCK_FIRST_PAUSE 2.0
@@ -239,6 +240,21 @@ migration_lock_try(Oid extension, const char *track)
 	LOCKTAG		tag;
 
 	migration_lock_tag(&tag, extension, track);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * Take the lock on storing one script's text for the current transaction, if
+ * that takes no wait. Tracks that apply the same script at the same time would
+ * wait for each other in the unique index otherwise.
+ */
+bool
+migration_lock_try_script(Oid extension, const unsigned char *checksum, int len)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, extension, hash_bytes(checksum, len),
+						 MIGRATION_LOCK_SCRIPT_FIELD4);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 

@@ -14,6 +14,8 @@ typedef enum MigrationLockWait
 } MigrationLockWait;
 
 extern bool migration_lock_try(Oid extension, const char *track);
+extern bool migration_lock_try_script(Oid extension, const unsigned char *checksum,
+									  int len);
 extern void migration_lock_acquire(Oid extension, const char *track,
 								   int timeout_ms, MigrationLockWait how);
 extern bool migration_lock_holder(Oid extension, const char *track, int *pid);

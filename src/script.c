@@ -532,6 +532,7 @@ splitter_end_statement(Splitter *sp, size_t end)
 		List	   *parsed;
 		Node	   *node;
 
+		script_obey_scanner_settings(s);
 		parsed = raw_parser(pnstrdup(sp->script->work + s->start, end - s->start),
 							RAW_PARSE_DEFAULT);
 		node = parsed == NIL ? NULL : linitial_node(RawStmt, parsed)->stmt;
@@ -760,6 +761,26 @@ script_silence_scanner(void)
 }
 
 /*
+ * Sets what the parser reads the statement under, until the caller's GUC nest
+ * level ends.
+ */
+void
+script_obey_scanner_settings(const ScriptStatement *statement)
+{
+	if (statement->conforming_strings != standard_conforming_strings)
+		(void) set_config_option("standard_conforming_strings",
+								 statement->conforming_strings ? "on" : "off",
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	if (statement->backslash_quote != backslash_quote)
+		(void) set_config_option("backslash_quote",
+								 statement->backslash_quote == BACKSLASH_QUOTE_OFF ? "off" :
+								 statement->backslash_quote == BACKSLASH_QUOTE_ON ? "on" : "safe_encoding",
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+}
+
+/*
  * A script that is yet to be read. text is in the database's encoding, len in
  * bytes; label is what errors call the script, or NULL.
  */
@@ -817,6 +838,7 @@ script_read(Script *script)
 		MemoryContextSwitchTo(script->context);
 		edata = CopyErrorData();
 		FlushErrorState();
+		script_fingerprint_abandon(&sp->fingerprint);
 		script_clip_message(edata);
 		AtEOXact_GUC(false, nest);
 		ReThrowError(edata);

@@ -68,6 +68,7 @@ extern int	script_line_at(const Script *script, size_t offset, int *column);
 extern void script_errcontext(Script *script, int index,
 							  int position, int line);
 extern void script_silence_scanner(void);
+extern void script_obey_scanner_settings(const ScriptStatement *statement);
 extern void script_clip_message(ErrorData *edata);
 extern const char *script_bom_skip(const char *text, size_t *len);
 

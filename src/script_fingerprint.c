@@ -195,3 +195,14 @@ script_fingerprint_finish(ScriptFingerprint *f, uint8 *digest)
 	sha256_finish(f->hash, digest);
 	pfree(f->pending.data);
 }
+
+/*
+ * Gives a fingerprint up, after an error: the transaction may go on, and the
+ * hash is owned by its resource owner.
+ */
+void
+script_fingerprint_abandon(ScriptFingerprint *f)
+{
+	pg_cryptohash_free(f->hash);
+	f->hash = NULL;
+}

@@ -48,6 +48,13 @@ head_is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
+/* As much of a text as a message shows; palloc'd. */
+static char *
+head_quote(const char *text)
+{
+	return script_excerpt(text, text + strlen(text));
+}
+
 /* A palloc'd copy of [start, end) without white space at its ends. */
 static char *
 head_trim(const char *start, const char *end)
@@ -92,7 +99,8 @@ head_error(int line, const char *detail, const char *item)
 {
 	ereport(ERROR,
 			(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-			 errmsg("directive \"%.60s\" on line %d is not understood", item, line),
+			 errmsg("directive \"%s\" on line %d is not understood",
+					head_quote(item), line),
 			 errdetail("%s", detail),
 			 errhint("Known keys of \"-- tapmig: key=value\" are: %s.", HEAD_KNOWN_KEYS)));
 }
@@ -243,7 +251,8 @@ head_check_versions(List *values, const char *key, bool ranges)
 		if (version_compare_keys(first.key, last.key) > 0)
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-					 errmsg("directive \"%s=%.60s\" is not understood", key, value),
+					 errmsg("directive \"%s=%s\" is not understood", key,
+							head_quote(value)),
 					 errdetail("The range ends before it begins.")));
 	}
 }
@@ -271,8 +280,8 @@ head_check(Script *script, const HeadValues *head)
 			d->lock_timeout_ms < 0)
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-					 errmsg("directive \"lock_timeout=%.60s\" is not understood",
-							(char *) linitial(values)),
+					 errmsg("directive \"lock_timeout=%s\" is not understood",
+							head_quote(linitial(values))),
 					 errdetail("It is a length of time, such as 2s or 500ms; 0 sets none.")));
 	}
 
@@ -281,16 +290,16 @@ head_check(Script *script, const HeadValues *head)
 	if (values != NIL && !parse_bool(linitial(values), &d->store))
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-				 errmsg("directive \"store=%.60s\" is not understood",
-						(char *) linitial(values)),
+				 errmsg("directive \"store=%s\" is not understood",
+						head_quote(linitial(values))),
 				 errdetail("It is on or off.")));
 
 	if (head_values(head, "loses") != NIL && head_values(head, "approved-by") == NIL)
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("directive \"loses\" needs \"approved-by\""),
-				 errhint("Write who agreed to the loss: -- tapmig: loses=%.60s, approved-by=\"name, ticket\"",
-						 (char *) linitial(head_values(head, "loses")))));
+				 errhint("Write who agreed to the loss: -- tapmig: loses=%s, approved-by=\"name, ticket\"",
+						 head_quote(linitial(head_values(head, "loses"))))));
 
 	d->all = head_jsonb(head);
 }

@@ -49,6 +49,7 @@ extern void script_fingerprint_token(ScriptFingerprint *f, int token,
 extern void script_fingerprint_end_statement(ScriptFingerprint *f);
 extern void script_fingerprint_data(ScriptFingerprint *f, const char *data, size_t len);
 extern void script_fingerprint_finish(ScriptFingerprint *f, uint8 *digest);
+extern void script_fingerprint_abandon(ScriptFingerprint *f);
 extern void script_sha256(const char *data, size_t len, uint8 *digest);
 
 /* Tokens of the core scanner, with all keywords folded into one number. */

@@ -108,8 +108,8 @@ psql_refuse(int line, const char *command, const char *reason, const char *way_o
 {
 	ereport(ERROR,
 			(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-			 errmsg("psql command \"\\%.40s\" on line %d cannot be used in a migration",
-					command, line),
+			 errmsg("psql command \"\\%s\" on line %d cannot be used in a migration",
+					script_excerpt(command, command + strlen(command)), line),
 			 errdetail("%s", reason),
 			 errhint("%s", way_out)));
 }

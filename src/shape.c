@@ -500,18 +500,7 @@ shape_parse_all(ShapeReader *reader)
 
 		CHECK_FOR_INTERRUPTS();
 		reader->index = i;
-		if (s->conforming_strings != standard_conforming_strings)
-			(void) set_config_option("standard_conforming_strings",
-									 s->conforming_strings ? "on" : "off",
-									 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-									 true, 0, false);
-		if (s->backslash_quote != backslash_quote)
-			(void) set_config_option("backslash_quote",
-									 s->backslash_quote == BACKSLASH_QUOTE_OFF ? "off" :
-									 s->backslash_quote == BACKSLASH_QUOTE_ON ? "on" : "safe_encoding",
-									 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-									 true, 0, false);
-
+		script_obey_scanner_settings(s);
 		parsed = raw_parser(script_statement_text(script, i), RAW_PARSE_DEFAULT);
 		if (list_length(parsed) != 1)
 			ereport(ERROR,

@@ -113,7 +113,9 @@ tapmig_run(PG_FUNCTION_ARGS)
 {
 	bool		top_level = sqlapi_is_top_level(fcinfo);
 	MemoryContext old = CurrentMemoryContext;
-	MemoryContext context = AllocSetContextCreate(PortalContext, "tapmig run",
+	/* Where nothing is committed, an error that a caller catches must free it. */
+	MemoryContext context = AllocSetContextCreate(top_level ? PortalContext : old,
+												  "tapmig run",
 												  ALLOCSET_DEFAULT_SIZES);
 	MigrationOutcome outcome;
 	char	   *version;
@@ -156,12 +158,12 @@ tapmig_register(PG_FUNCTION_ARGS)
 {
 	char	   *version = sqlapi_required(fcinfo, 0, "version");
 	text	   *sql = sqlapi_script(fcinfo, 1, false);
-	TimestampTz applied_at = PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz applied_at = PG_GETARG_TIMESTAMPTZ(3);
 	Request		request;
 
 	request_begin(&request, version, sql, sqlapi_string(fcinfo, 2),
 				  sqlapi_string(fcinfo, 4));
-	PG_RETURN_TEXT_P(cstring_to_text(corrections_register(&request, applied_at) ?
+	PG_RETURN_TEXT_P(cstring_to_text(corrections_register(&request, PG_ARGISNULL(3) ? NULL : &applied_at) ?
 									 "registered" : "skipped"));
 }
 

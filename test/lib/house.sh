@@ -41,7 +41,7 @@ house_begin() {
   unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DATABASE_URL CDPATH
   for name in "${!PG@}" "${!TAPMIG_@}"; do
     case $name in
-      PG_CONFIG | PG_MAJOR | PG_TEST_* | PGXS_TEST) ;;
+      PG_CONFIG | PG_MAJOR | PG_TEST_* | PGISOLATIONTIMEOUT | PGXS_TEST) ;;
       *) unset "$name" ;;
     esac
   done

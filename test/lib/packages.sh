@@ -113,10 +113,11 @@ packages_ensure() {
   mapfile -t missing < <(packages_missing "$@")
   [ "${#missing[@]}" -gt 0 ] || return 0
 
-  echo "Installing ${missing[*]}"
   if [ "$(id -u)" = 0 ]; then
+    echo "Installing ${missing[*]}"
     (packages_install "${missing[@]}") >&2
   elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    echo "Installing ${missing[*]}"
     sudo -n bash "${BASH_SOURCE[0]}" install "${missing[@]}" >&2
   else
     cat >&2 <<END

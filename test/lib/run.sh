@@ -152,6 +152,8 @@ if [ "${#sql_tests[@]}" -gt 0 ]; then
   regress regress "$PGXS_TEST/regress/pg_regress" "${sql_tests[@]}"
 fi
 if [ "${#spec_tests[@]}" -gt 0 ]; then
+  # Seconds after which a step that nobody frees is cancelled
+  export PGISOLATIONTIMEOUT=${PGISOLATIONTIMEOUT:-90}
   regress isolation "$PGXS_TEST/isolation/pg_isolation_regress" "${spec_tests[@]}"
 fi
 

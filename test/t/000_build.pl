@@ -39,6 +39,9 @@ my ($version) = $control =~ /^default_version\s*=\s*'([^']+)'/m;
 chomp(my $sharedir = `pg_config --sharedir`);
 ok(-e "$sharedir/extension/tapmig--$version.sql", "SQL objects of version $version are installed");
 
+my ($exit, $out) = run_tapmig(undef, ['--version']);
+like($out, qr/(?<![\d.])\Q$version\E(?![\d.])/, 'the runner has the same version');
+
 my $node = tapmig_node('main');
 is(sql_value($node, q{SELECT extversion FROM pg_extension WHERE extname = 'tapmig'}),
 	$version, 'CREATE EXTENSION makes that version');
