@@ -1,5 +1,5 @@
 -- Why: the schema and the data as they were before tapmig: the output of
--- pg_dump --no-owner, unchanged below these two lines.
+-- pg_dump --no-owner, but for the lines about the extension tapmig itself.
 
 --
 -- PostgreSQL database dump
