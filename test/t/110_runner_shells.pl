@@ -1,0 +1,82 @@
+# The same tour under every shell that is here; shellcheck, where it is.
+
+use strict;
+use warnings;
+
+use TapmigTest;
+use Test::More;
+
+my $node = tapmig_node('main');
+my $bin  = tapmig_bin();
+my %shells = (
+	dash    => 'dash',
+	bash    => 'bash --posix',
+	busybox => 'busybox sh',
+	ksh     => 'ksh',
+	yash    => 'yash',
+);
+my $tried = 0;
+
+for my $shell (sort keys %shells)
+{
+	next if system("command -v $shell >/dev/null") != 0;
+	$tried++;
+	my $wrapper = write_file(scratch_dir() . '/tapmig', "#!/bin/sh\nexec $shells{$shell} '$bin' \"\$@\"\n");
+	chmod 0755, $wrapper;
+	my $database = tapmig_database($node, $shell);
+	my %opt      = (dbname => $database, env => { TAPMIG_BIN => $wrapper });
+	my $dir      = migrations_dir({
+			"001_it's \$a.sql" => "CREATE TABLE a (i int)",
+			'002_b/up.sql'     => "DO \$\$BEGIN RAISE NOTICE 'hello'; END\$\$;\r\n",
+		});
+
+	my ($exit, $out, $err) = run_tapmig($node, [ 'status', '--dir', $dir ], %opt);
+	is($exit, 6, "$shell: status") or diag $err;
+	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], %opt);
+	is($exit, 0, "$shell: up");
+	is($out =~ s/\(\d+ ms\)//gr, "applied 001_it's \$a \napplied 002_b \n", "$shell: what is applied");
+	is($err, "tapmig: 002_b: NOTICE:  hello\n", "$shell: notices");
+	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], %opt);
+	is("$exit|$out|$err", '0||', "$shell: nothing to do");
+	($exit, $out, $err) = run_tapmig($node, [ 'new', 'x', '--dir', $dir ], %opt);
+	is("$exit|$out", "0|$dir/003_x/up.sql\n", "$shell: new") or diag $err;
+	write_file("$dir/003_x/up.sql", 'SELECT nosuch()');
+	($exit, $out, $err) = run_tapmig($node, [ 'plan', '--dir', $dir ], %opt);
+	like($out, qr/^003 +x +pending +transactional +1 +1$/m, "$shell: plan") or diag $err;
+	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], %opt);
+	is($exit, 1, "$shell: a failure");
+	like($err, qr/\(SQLSTATE 42883\)\n\z/, "$shell: its message");
+	($exit, $out, $err) = run_tapmig($node, [ 'register', '3', '--dir', $dir ], %opt);
+	is("$exit|$out|$err", "0|registered 003_x\n|", "$shell: register");
+	($exit, $out, $err) = run_tapmig($node, [ 'withdraw', '--why', 'w', '3' ], %opt);
+	is("$exit|$out|$err", "0|withdrawn 3\n|", "$shell: withdraw");
+	($exit, $out, $err) = run_tapmig($node, [ 'require', '3' ], %opt);
+	is($exit, 6, "$shell: require");
+	($exit, $out, $err) = run_tapmig($node, ['up'], %opt, cwd => scratch_dir());
+	is($exit, 2, "$shell: usage");
+	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir, '--db', 'host=/nowhere' ], %opt);
+	is($exit, 3, "$shell: no connection");
+
+	write_file("$dir/003_x/up.sql", "SELECT pg_advisory_xact_lock_shared(42), pg_sleep(600), '$shell'");
+	for my $case ([ INT => 130 ], [ TERM => 143 ])
+	{
+		my $sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = '$database' AND wait_event = 'PgSleep'";
+		my $runner = start_tapmig($node, [ 'up', '--dir', $dir ], %opt);
+
+		ok(wait_until($node, $sleeping, expect => 1), "$shell: under way");
+		$runner->signal($case->[0]);
+		($exit, $out, $err) = $runner->finish(60);
+		is($exit, $case->[1], "$shell: $case->[0]") or diag $err;
+		sql_value($node, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '$database'");
+		ok(wait_until($node, $sleeping, expect => 0), "$shell: ended");
+	}
+}
+cmp_ok($tried, '>', 0, 'a shell was tried');
+
+SKIP:
+{
+	skip 'no shellcheck', 1 if system('command -v shellcheck >/dev/null') != 0;
+	is(scalar `shellcheck '@{[ top_dir() ]}/bin/tapmig' 2>&1`, '', 'shellcheck has nothing to say');
+}
+
+done_testing();
