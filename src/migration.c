@@ -360,15 +360,15 @@ migration_execute(Migration *migration)
 
 /*
  * tapmig.apply: applies the script in the caller's transaction, which holds the
- * migration lock until it ends.
+ * migration lock until it ends. what: the function that was called, for errors.
  */
 MigrationOutcome
-migration_apply(Request *request)
+migration_apply(Request *request, const char *what)
 {
 	Migration  *migration = palloc0(sizeof(Migration));
 
 	migration->request = request;
-	request_check_can_write("tapmig.apply");
+	request_check_can_write(what);
 	if (migration_is_in_force(migration, false))
 		return MIGRATION_SKIPPED;
 

@@ -14,7 +14,7 @@ typedef enum MigrationOutcome
 	MIGRATION_REGISTERED
 } MigrationOutcome;
 
-extern MigrationOutcome migration_apply(Request *request);
+extern MigrationOutcome migration_apply(Request *request, const char *what);
 extern MigrationOutcome migration_run(Request *request);
 extern const char *migration_outcome_name(MigrationOutcome outcome);
 

@@ -29,15 +29,6 @@
 #include "errors.h"
 #include "script_internal.h"
 
-/* Longest piece of a statement that an error shows, in characters. */
-#define SCRIPT_EXCERPT_CHARS 80
-
-/* Longest primary message that is passed on, in bytes. */
-#define SCRIPT_MESSAGE_MAX 1000
-
-/* Longest "at or near" in it. */
-#define SCRIPT_QUOTE_MAX 120
-
 /* A longer SET, RESET or SELECT is not looked at for scanner settings. */
 #define SCRIPT_SETTING_MAX 400
 
@@ -81,146 +72,6 @@ script_keyword_tokens(void)
 	return tokens;
 }
 
-/* Drops a byte order mark; *len is in bytes. */
-const char *
-script_bom_skip(const char *text, size_t *len)
-{
-	if (GetDatabaseEncoding() == PG_UTF8 && *len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
-	{
-		*len -= 3;
-		return text + 3;
-	}
-	return text;
-}
-
-/*
- * The line, from 1, of a byte of the script, and its column, from 1 in
- * characters, where column is not NULL.
- */
-int
-script_line_at(const Script *script, size_t offset, int *column)
-{
-	int			line = 1;
-	size_t		line_start = 0;
-	const char *p = script->text;
-	const char *end = script->text + Min(offset, script->len);
-
-	while ((p = memchr(p, '\n', end - p)) != NULL)
-	{
-		line++;
-		p++;
-		line_start = p - script->text;
-	}
-	if (column != NULL)
-		*column = 1 + pg_mbstrlen_with_len(script->text + line_start,
-										   (int) (end - script->text - line_start));
-	return line;
-}
-
-/* The text of a statement as the parser gets it; palloc'd. */
-char *
-script_statement_text(const Script *script, int index)
-{
-	const ScriptStatement *s = &script->statements[index];
-
-	if (s->rewritten != NULL)
-		return pstrdup(s->rewritten);
-	return pnstrdup(script->work + s->start, s->end - s->start);
-}
-
-/*
- * [start, end) on one line and clipped to SCRIPT_EXCERPT_CHARS, for messages;
- * palloc'd.
- */
-char *
-script_excerpt(const char *start, const char *end)
-{
-	StringInfoData buf;
-	int			chars = 0;
-	bool		space = false;
-
-	initStringInfo(&buf);
-	while (start < end)
-	{
-		int			width = pg_mblen(start);
-
-		if (isspace((unsigned char) *start))
-			space = buf.len > 0;
-		else if (*start == '\0')
-			break;
-		else
-		{
-			if (chars + space >= SCRIPT_EXCERPT_CHARS - 3)
-			{
-				appendStringInfoString(&buf, "...");
-				break;
-			}
-			if (space)
-			{
-				appendStringInfoChar(&buf, ' ');
-				chars++;
-				space = false;
-			}
-			appendBinaryStringInfo(&buf, start, Min(width, (int) (end - start)));
-			chars++;
-		}
-		start += width;
-	}
-	return buf.data;
-}
-
-/* The beginning of a statement on one line, SCRIPT_EXCERPT_CHARS at most. */
-char *
-script_statement_head(const Script *script, int index)
-{
-	const ScriptStatement *s = &script->statements[index];
-	size_t		end = s->end;
-
-	if (s->rewritten != NULL)
-		return script_excerpt(s->rewritten, s->rewritten + strlen(s->rewritten));
-	if (end > s->token && script->work[end - 1] == ';')
-		end--;
-	return script_excerpt(script->work + s->token, script->work + end);
-}
-
-/*
- * For an error context callback: adds where in the script the error is. index
- * is the statement's, from 0. position is the error's in the statement's text,
- * from 1 in characters, as geterrposition() has it, or 0. line overrides the
- * line that follows from them, unless it is 0.
- */
-void
-script_errcontext(Script *script, int index, int position, int line)
-{
-	const ScriptStatement *s = &script->statements[index];
-	StringInfoData where;
-	int			column = 0;
-
-	if (line == 0)
-		line = s->line;
-	if (position > 0 && s->rewritten == NULL)
-	{
-		const char *p = script->work + s->start;
-		const char *end = script->work + s->end;
-
-		while (--position > 0 && p < end)
-			p += pg_mblen(p);
-		line = script_line_at(script, p - script->work, &column);
-	}
-
-	script->error_line = line;
-	initStringInfo(&where);
-	if (script->label != NULL)
-		appendStringInfo(&where, "migration %s, ", script->label);
-	appendStringInfo(&where, "statement %d", index + 1);
-	if (script->complete)
-		appendStringInfo(&where, " of %d", script->n_statements);
-	appendStringInfo(&where, ", line %d", line);
-	if (column > 0)
-		appendStringInfo(&where, ", column %d", column);
-	errcontext("%s: %s", where.data, script_statement_head(script, index));
-}
-
 /* Counts lines up to offset; offsets come in ascending order. */
 static int
 splitter_line(Splitter *sp, size_t offset)
@@ -251,9 +102,11 @@ splitter_errcontext(void *arg)
 
 	if (sp->scanner == NULL)
 	{
-		/* A directive, whose message holds the line. */
+		/* A directive. */
 		if (script->label != NULL)
-			errcontext("migration %s", script->label);
+			errcontext("migration %s, line %d", script->label, script->error_line);
+		else
+			errcontext("line %d", script->error_line);
 		return;
 	}
 	if (geterrposition() > 0)
@@ -283,26 +136,70 @@ splitter_errcontext(void *arg)
 			   script_excerpt(script->text + from, script->text + to));
 }
 
-/* Where a statement's text begins: at a block comment before it, as psql has it. */
+/*
+ * Comments of other tools behind which a file holds the SQL that takes the
+ * migration back. Here they would be comments, and that SQL would be run.
+ */
+static const char *const splitter_down_marks[] = {
+	"migrate:down",				/* dbmate */
+	"+goose Down",
+	"+migrate Down",			/* sql-migrate */
+	"//@UNDO"					/* MyBatis */
+};
+
+static void
+splitter_check_comment(Splitter *sp, size_t pos, size_t end)
+{
+	const char *work = sp->script->work;
+
+	pos += 2;
+	while (pos < end && work[pos] == ' ')
+		pos++;
+	for (int i = 0; i < (int) lengthof(splitter_down_marks); i++)
+	{
+		size_t		len = strlen(splitter_down_marks[i]);
+
+		if (end - pos >= len && pg_strncasecmp(work + pos, splitter_down_marks[i], len) == 0)
+			ereport(ERROR,
+					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+					 errmsg("line %d begins the part of another tool's file that takes the migration back",
+							script_line_at(sp->script, pos, NULL)),
+					 errdetail("\"%s\" is a comment here, and what follows it would be run.",
+							   splitter_down_marks[i]),
+					 errhint("Take that part out of the file.")));
+	}
+}
+
+/*
+ * Where a statement's text begins: at a block comment before it, as psql has
+ * it. Errors: TM009 where the statement belongs to a part that must not run.
+ */
 static size_t
 splitter_statement_start(Splitter *sp, size_t token)
 {
 	const char *work = sp->script->work;
 	size_t		pos = sp->gap_start;
+	size_t		start = token;
 
 	while (pos < token)
 	{
 		if (work[pos] == '/' && work[pos + 1] == '*')
-			return pos;
-		if (work[pos] == '-' && work[pos + 1] == '-')
 		{
+			start = Min(start, pos);
+			pos = script_skip_block_comment(work, pos, token);
+		}
+		else if (work[pos] == '-' && work[pos + 1] == '-')
+		{
+			size_t		comment = pos;
+
 			while (pos < token && work[pos] != '\n' && work[pos] != '\r')
 				pos++;
+			splitter_check_comment(sp, comment, pos);
 		}
 		else
 			pos++;
 	}
-	return token;
+	return start;
 }
 
 static void
@@ -585,7 +482,7 @@ splitter_blank_command(Splitter *sp)
 	ScriptPsqlCommand command;
 	int			line = splitter_line(sp, pos);
 
-	script_psql_read(script, pos, sp->in_statement, sp->echo_line == line, &command);
+	script_psql_read(script, pos, line, sp->in_statement, sp->echo_line == line, &command);
 	if (pg_strncasecmp(script->text + pos, "\\echo", 5) == 0 ||
 		pg_strncasecmp(script->text + pos, "\\qecho", 6) == 0 ||
 		pg_strncasecmp(script->text + pos, "\\warn", 5) == 0)
@@ -713,37 +610,6 @@ splitter_run(Splitter *sp)
 	sp->location = (int) script->len;
 	if (sp->in_statement)
 		splitter_end_statement(sp, sp->current.end);
-}
-
-/*
- * Cuts a message short: a scanner's or parser's "at or near", which may quote
- * the rest of the script, to what stands on one line; any other only where it
- * is out of all proportion.
- */
-void
-script_clip_message(ErrorData *edata)
-{
-	const char *quote;
-	const char *newline = NULL;
-	int			len;
-	int			max = SCRIPT_MESSAGE_MAX;
-
-	if (edata->message == NULL)
-		return;
-	len = strlen(edata->message);
-	quote = strstr(edata->message, " at or near \"");
-	if (quote != NULL)
-	{
-		newline = strchr(quote, '\n');
-		max = Min(max, (int) (quote - edata->message) + SCRIPT_QUOTE_MAX);
-	}
-	if (len <= max && newline == NULL)
-		return;
-	len = Min(len, max);
-	if (newline != NULL)
-		len = Min(len, (int) (newline - edata->message));
-	len = pg_mbcliplen(edata->message, len, len);
-	edata->message = psprintf("%.*s...%s", len, edata->message, quote ? "\"" : "");
 }
 
 /*

@@ -39,6 +39,7 @@ static const HeadKey head_keys[] = {
 typedef struct HeadValues
 {
 	List	   *values[lengthof(head_keys)];
+	int			lines[lengthof(head_keys)]; /* of the last value */
 	int			last;			/* index of the key that a bare item continues, -1: none */
 } HeadValues;
 
@@ -158,6 +159,7 @@ head_item(HeadValues *head, const char *item, int line)
 	if (text[0] == '\0')
 		head_error(line, "The value is empty.", item);
 	head->values[head->last] = lappend(head->values[head->last], text);
+	head->lines[head->last] = line;
 }
 
 /* Takes what stands after "tapmig:" on one line: items with commas between. */
@@ -185,13 +187,17 @@ head_items(HeadValues *head, char *items, int line)
 	}
 }
 
+/* The values of a key; errors about them are on its line from here on. */
 static List *
-head_values(const HeadValues *head, const char *name)
+head_values(Script *script, const HeadValues *head, const char *name)
 {
 	for (int i = 0; i < (int) lengthof(head_keys); i++)
 	{
 		if (strcmp(head_keys[i].name, name) == 0)
+		{
+			script->error_line = head->lines[i];
 			return head->values[i];
+		}
 	}
 	elog(ERROR, "unknown directive \"%s\"", name);
 	return NIL;					/* keep compiler quiet */
@@ -263,15 +269,15 @@ head_check(Script *script, const HeadValues *head)
 	ScriptDirectives *d = &script->directives;
 	List	   *values;
 
-	d->requires = head_values(head, "requires");
-	d->compensates = head_values(head, "compensates");
-	d->replaces = head_values(head, "replaces");
+	d->requires = head_values(script, head, "requires");
 	head_check_versions(d->requires, "requires", false);
+	d->compensates = head_values(script, head, "compensates");
 	head_check_versions(d->compensates, "compensates", false);
+	d->replaces = head_values(script, head, "replaces");
 	head_check_versions(d->replaces, "replaces", true);
 
 	d->lock_timeout_ms = -1;
-	values = head_values(head, "lock_timeout");
+	values = head_values(script, head, "lock_timeout");
 	if (values != NIL)
 	{
 		const char *hint = NULL;
@@ -286,7 +292,7 @@ head_check(Script *script, const HeadValues *head)
 	}
 
 	d->store = true;
-	values = head_values(head, "store");
+	values = head_values(script, head, "store");
 	if (values != NIL && !parse_bool(linitial(values), &d->store))
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
@@ -294,13 +300,14 @@ head_check(Script *script, const HeadValues *head)
 						head_quote(linitial(values))),
 				 errdetail("It is on or off.")));
 
-	if (head_values(head, "loses") != NIL && head_values(head, "approved-by") == NIL)
+	if (head_values(script, head, "loses") != NIL && head_values(script, head, "approved-by") == NIL)
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("directive \"loses\" needs \"approved-by\""),
 				 errhint("Write who agreed to the loss: -- tapmig: loses=%s, approved-by=\"name, ticket\"",
-						 head_quote(linitial(head_values(head, "loses"))))));
+						 head_quote(linitial(head_values(script, head, "loses"))))));
 
+	script->error_line = 0;
 	d->all = head_jsonb(head);
 }
 
@@ -386,6 +393,7 @@ script_head_read(Script *script)
 		if ((rest = head_after_word(comment, "tapmig:")) != NULL)
 		{
 			in_why = false;
+			script->error_line = line;
 			head_items(&head, head_trim(rest, rest + strlen(rest)), line);
 		}
 		else if ((rest = head_after_word(comment, "why:")) != NULL)

@@ -12,6 +12,9 @@
 #include "compat.h"
 #include "script.h"
 
+/* Longest piece of a statement that an error shows, in characters. */
+#define SCRIPT_EXCERPT_CHARS 80
+
 /* What a line with a psql command means to a script. */
 typedef enum ScriptPsqlKind
 {
@@ -39,8 +42,9 @@ extern void script_head_read(Script *script);
 extern size_t script_skip_block_comment(const char *text, size_t pos, size_t len);
 
 /* script_psql.c */
-extern void script_psql_read(Script *script, size_t pos, bool in_statement,
-							 bool after_echo, ScriptPsqlCommand *command);
+extern void script_psql_read(Script *script, size_t pos, int line,
+							 bool in_statement, bool after_echo,
+							 ScriptPsqlCommand *command);
 
 /* script_fingerprint.c */
 extern void script_fingerprint_begin(ScriptFingerprint *f);

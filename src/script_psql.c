@@ -190,6 +190,55 @@ psql_set(Script *script, size_t pos, size_t end, bool unset, int line)
 }
 
 /*
+ * The word behind FROM or TO in the arguments of a \copy, "" where there is
+ * none: parentheses and quotes hold no such word.
+ */
+static char *
+psql_copy_target(const char *arguments)
+{
+	int			parens = 0;
+	bool		next = false;
+
+	for (const char *p = arguments; *p != '\0';)
+	{
+		const char *start = p;
+
+		if (psql_is_space(*p))
+		{
+			p++;
+			continue;
+		}
+		if (*p == '(' || *p == ')')
+		{
+			parens += *p == '(' ? 1 : -1;
+			p++;
+			continue;
+		}
+		if (*p == '\'' || *p == '"')
+		{
+			char		quote = *p++;
+
+			while (*p != '\0' && *p != quote)
+				p++;
+			if (*p != '\0')
+				p++;
+		}
+		else
+		{
+			while (*p != '\0' && !psql_is_space(*p) && strchr("()'\"", *p) == NULL)
+				p++;
+		}
+		if (parens > 0)
+			continue;
+		if (next)
+			return pnstrdup(start, p - start);
+		next = (p - start == 4 && pg_strncasecmp(start, "from", 4) == 0) ||
+			(p - start == 2 && pg_strncasecmp(start, "to", 2) == 0);
+	}
+	return pstrdup("");
+}
+
+/*
  * \copy t from stdin: the COPY that it stands for. Files and programs of the
  * client are out of the server's reach.
  */
@@ -199,6 +248,7 @@ psql_copy(const char *text, size_t pos, size_t line_end, int line)
 	char	   *arguments = pnstrdup(text + pos, line_end - pos);
 	size_t		len = strlen(arguments);
 	char	   *statement;
+	char	   *target;
 	List	   *parsed;
 	CopyStmt   *copy;
 
@@ -208,13 +258,14 @@ psql_copy(const char *text, size_t pos, size_t line_end, int line)
 		arguments++;
 	statement = psprintf("COPY %s", arguments);
 
-	for (char *p = arguments; (p = strpbrk(p, "pP")) != NULL; p++)
-	{
-		if ((p == arguments || psql_is_space(p[-1])) &&
-			(pg_strncasecmp(p, "pstdin", 6) == 0 || pg_strncasecmp(p, "pstdout", 7) == 0))
-			psql_refuse(line, "copy", "The server cannot read what psql's own input holds.",
-						"Put the data below the line, and end them with a line \\.");
-	}
+	/* psql takes a file's name without quotes, which the parser does not. */
+	target = psql_copy_target(arguments);
+	if (pg_strcasecmp(target, "pstdin") == 0 || pg_strcasecmp(target, "pstdout") == 0)
+		psql_refuse(line, "copy", "The server cannot read what psql's own input holds.",
+					"Put the data below the line, and end them with a line \\.");
+	if (target[0] != '\0' && pg_strcasecmp(target, "stdin") != 0)
+		psql_refuse(line, "copy", "Only \\copy ... from stdin, with its data below it, can be sent.",
+					"Put the data into the script, or use COPY with a file of the server.");
 
 	parsed = raw_parser(statement, RAW_PARSE_DEFAULT);
 	copy = (CopyStmt *) linitial_node(RawStmt, parsed)->stmt;
@@ -226,19 +277,18 @@ psql_copy(const char *text, size_t pos, size_t line_end, int line)
 }
 
 /*
- * Reads the psql command whose backslash stands at pos. in_statement: a
+ * Reads the psql command whose backslash stands at pos, on line. in_statement: a
  * statement has begun and has not ended; after_echo: an \echo stands before it
  * on its line. Errors: TM009, with line, command, reason and way out.
  */
 void
-script_psql_read(Script *script, size_t pos, bool in_statement,
+script_psql_read(Script *script, size_t pos, int line, bool in_statement,
 				 bool after_echo, ScriptPsqlCommand *command)
 {
 	const char *text = script->text;
 	const char *newline = memchr(text + pos, '\n', script->len - pos);
 	size_t		line_end = newline ? (size_t) (newline - text) : script->len;
 	size_t		name_end = pos + 1;
-	int			line = script_line_at(script, pos, NULL);
 	const PsqlCommandRule *rule = &psql_other;
 	char	   *name;
 

@@ -104,7 +104,7 @@ tapmig_apply(PG_FUNCTION_ARGS)
 
 	request_begin(&request, version, sql, sqlapi_string(fcinfo, 2),
 				  sqlapi_string(fcinfo, 3));
-	PG_RETURN_TEXT_P(cstring_to_text(migration_outcome_name(migration_apply(&request))));
+	PG_RETURN_TEXT_P(cstring_to_text(migration_outcome_name(migration_apply(&request, "tapmig.apply"))));
 }
 
 /* tapmig.run(version, sql, source, INOUT outcome, track): a procedure */
@@ -140,7 +140,7 @@ tapmig_run(PG_FUNCTION_ARGS)
 		SPI_finish();
 	}
 	else
-		outcome = migration_apply(&request);
+		outcome = migration_apply(&request, "tapmig.run");
 
 	MemoryContextSwitchTo(old);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)

@@ -73,7 +73,9 @@ SELECT seq, chain = canonical(VARIADIC ARRAY['tapmig history 1', canonical(seq),
          checksum, fingerprint, state, lag(chain) OVER (PARTITION BY track ORDER BY seq)]) AS same
   FROM tapmig.history ORDER BY seq;
 SELECT m.version, h.state = canonical(VARIADIC ARRAY['tapmig ledger 1', canonical(m.track), canonical(m.version), canonical(m.name),
-         canonical(m.applied_at), canonical(m.source), canonical(m.kind), canonical(m.why), m.checksum, m.fingerprint,
+         canonical(m.applied_at), canonical(m.source), canonical(m.kind), canonical(m.why), m.checksum,
+         (SELECT string_agg(convert_to(octet_length(a) || ':', 'UTF8') || a, '' ORDER BY n) FROM unnest(m.also) WITH ORDINALITY AS u (a, n)),
+         m.fingerprint,
          canonical(m.statements),
          canonical('0,0,' || (extract(epoch FROM m.elapsed) * 1000000)::bigint),
          canonical(m.applied_by), canonical(m.applied_as), canonical(m.application),
@@ -214,7 +216,7 @@ ROLLBACK;
 -- verify() finds what was done past the triggers
 --
 SELECT tapmig.apply('040', 'SELECT 40');
-SELECT encode(chain, 'hex') AS early FROM tapmig.history WHERE seq = 2 \gset
+SELECT encode(chain, 'hex') AS early FROM tapmig.history WHERE seq = 3 \gset
 SELECT encode(chain, 'hex') AS head FROM tapmig.history WHERE track = 'main' ORDER BY seq DESC LIMIT 1 \gset
 SELECT * FROM tapmig.verify(decode(:'head', 'hex'));
 SELECT * FROM tapmig.verify(decode(:'early', 'hex'));
@@ -224,19 +226,19 @@ ALTER TABLE tapmig.history DISABLE TRIGGER ALL;
 ALTER TABLE tapmig.schema_migrations DISABLE TRIGGER ALL;
 -- an event that was edited
 BEGIN;
-UPDATE tapmig.history SET by_user = 'somebody' WHERE seq = 3;
+UPDATE tapmig.history SET by_user = 'somebody' WHERE seq = 4;
 SELECT * FROM tapmig.verify();
 ROLLBACK;
 BEGIN;
-UPDATE tapmig.history SET reason = 'nicer' WHERE seq = 5;
+UPDATE tapmig.history SET reason = 'nicer' WHERE seq = 6;
 SELECT * FROM tapmig.verify();
 ROLLBACK;
 BEGIN;
-UPDATE tapmig.history SET chain = sha256('x') WHERE seq = 3;
+UPDATE tapmig.history SET chain = sha256('x') WHERE seq = 4;
 SELECT * FROM tapmig.verify();
 ROLLBACK;
 BEGIN;
-UPDATE tapmig.history SET chain = NULL WHERE seq = 3;
+UPDATE tapmig.history SET chain = NULL WHERE seq = 4;
 SELECT * FROM tapmig.verify();
 ROLLBACK;
 -- removed: the first, one in the middle, the whole
@@ -260,7 +262,7 @@ SELECT * FROM tapmig.verify();
 ROLLBACK;
 -- moved to another track
 BEGIN;
-UPDATE tapmig.history SET track = 'new' WHERE seq = 2;
+UPDATE tapmig.history SET track = 'new' WHERE seq = 3;
 UPDATE tapmig.schema_migrations SET track = 'new' WHERE version = '003';
 SELECT * FROM tapmig.verify();
 ROLLBACK;
