@@ -59,6 +59,7 @@ COMMENT ON TABLE tapmig.schema_migrations IS 'the versions in force, one row eac
 COMMENT ON COLUMN tapmig.schema_migrations.track IS 'sequence of versions that the row belongs to';
 COMMENT ON COLUMN tapmig.schema_migrations.version IS 'version; ORDER BY tapmig.version_key(version) orders versions of any form';
 COMMENT ON COLUMN tapmig.schema_migrations.name IS 'what follows the version in the migration''s name';
+COMMENT ON COLUMN tapmig.schema_migrations.applied_at IS 'when it was applied, or as given when it was registered';
 COMMENT ON COLUMN tapmig.schema_migrations.source IS 'the caller''s label, such as a file path with its revision';
 COMMENT ON COLUMN tapmig.schema_migrations.kind IS 'applied: tapmig ran it; registered: it was applied by other means';
 COMMENT ON COLUMN tapmig.schema_migrations.why IS 'the script''s "-- Why:" comment';
@@ -98,6 +99,13 @@ CREATE INDEX history_track_version
 
 COMMENT ON TABLE tapmig.history IS 'every event of the ledger; append-only, each event chained to the one before it in its track';
 COMMENT ON COLUMN tapmig.history.seq IS 'order of events; gaps are normal';
+COMMENT ON COLUMN tapmig.history.track IS 'track of the event';
+COMMENT ON COLUMN tapmig.history.version IS 'version that it is about';
+COMMENT ON COLUMN tapmig.history.event IS 'applied, registered, accepted, withdrawn, abandoned, step_done, or repeated (sent again in another layout)';
+COMMENT ON COLUMN tapmig.history.at IS 'when';
+COMMENT ON COLUMN tapmig.history.source IS 'the caller''s label';
+COMMENT ON COLUMN tapmig.history.checksum IS 'SHA-256 of the script in UTF-8';
+COMMENT ON COLUMN tapmig.history.fingerprint IS 'SHA-256 over the script''s tokens';
 COMMENT ON COLUMN tapmig.history.by_user IS 'session_user';
 COMMENT ON COLUMN tapmig.history.reason IS 'why a correction was made, as given';
 COMMENT ON COLUMN tapmig.history.chain IS 'SHA-256 over this event and the chain of the track''s event before it; keep one elsewhere for tapmig.verify';
@@ -108,6 +116,7 @@ CREATE TABLE tapmig.scripts (
 	sql				text NOT NULL
 );
 COMMENT ON TABLE tapmig.scripts IS 'the text of the scripts that ran; it may hold secrets';
+COMMENT ON COLUMN tapmig.scripts.sql IS 'the text, byte for byte as sent';
 COMMENT ON COLUMN tapmig.scripts.checksum IS 'SHA-256 of the text in UTF-8';
 
 CREATE SEQUENCE tapmig.attempts_id_seq AS bigint;
@@ -130,16 +139,28 @@ CREATE TABLE tapmig.attempts (
 	sqlstate		text,
 	message			text,
 	detail			text,
-	line			int
+	line			int,
+	step_running	int,
+	cuts			int[]
 );
 CREATE INDEX attempts_track_version
 	ON tapmig.attempts (track, tapmig.version_key(version) COLLATE "C", id DESC);
 
 COMMENT ON TABLE tapmig.attempts IS 'tries of stepwise scripts, and failed tries of any';
+COMMENT ON COLUMN tapmig.attempts.id IS 'number of the attempt';
+COMMENT ON COLUMN tapmig.attempts.track IS 'track of the version';
+COMMENT ON COLUMN tapmig.attempts.version IS 'version that was tried';
+COMMENT ON COLUMN tapmig.attempts.checksum IS 'SHA-256 of the script in UTF-8';
+COMMENT ON COLUMN tapmig.attempts.started_at IS 'when it began';
+COMMENT ON COLUMN tapmig.attempts.finished_at IS 'when it ended; null while it is running';
+COMMENT ON COLUMN tapmig.attempts.message IS 'message of the error';
+COMMENT ON COLUMN tapmig.attempts.detail IS 'detail of the error';
 COMMENT ON COLUMN tapmig.attempts.outcome IS 'running, applied, failed, interrupted or abandoned';
 COMMENT ON COLUMN tapmig.attempts.steps IS 'number of steps in the script';
 COMMENT ON COLUMN tapmig.attempts.steps_done IS 'number of finished steps';
 COMMENT ON COLUMN tapmig.attempts.step_fingerprints IS 'fingerprints of the steps';
+COMMENT ON COLUMN tapmig.attempts.step_running IS 'step outside of a transaction that has begun and is not known to have ended';
+COMMENT ON COLUMN tapmig.attempts.cuts IS 'statements before which the server''s refusal cut the script; negative: which run alone';
 COMMENT ON COLUMN tapmig.attempts.settings IS 'settings that the finished steps made';
 COMMENT ON COLUMN tapmig.attempts.pid IS 'process that ran it';
 COMMENT ON COLUMN tapmig.attempts.sqlstate IS 'error code of the statement that failed';
@@ -248,6 +269,18 @@ CREATE FUNCTION tapmig.withdraw(version text, why text, track text DEFAULT NULL)
 COMMENT ON FUNCTION tapmig.withdraw(text, text, text) IS
 	'a registered version counts as not applied again';
 
+CREATE FUNCTION tapmig.abandon(version text, why text, track text DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'tapmig_abandon'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tapmig.abandon(text, text, text) IS
+	'gives up an interrupted or failed stepwise run; the next starts at step 1';
+
+CREATE FUNCTION tapmig.step_done(version text, step int, why text, track text DEFAULT NULL) RETURNS void
+	AS 'MODULE_PATHNAME', 'tapmig_step_done'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tapmig.step_done(text, int, text, text) IS
+	'a human has seen that this interrupted step took effect';
+
 --
 -- Looking
 --
@@ -294,6 +327,188 @@ COMMENT ON PROCEDURE tapmig.wait_for(text, interval, text) IS
 	'waits until a version is in force; TM006 at its timeout';
 
 --
+-- Monitoring
+--
+
+CREATE FUNCTION tapmig.holder(track text DEFAULT NULL) RETURNS int
+	AS 'MODULE_PATHNAME', 'tapmig_holder'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+COMMENT ON FUNCTION tapmig.holder(text) IS
+	'the process that holds a track''s migration lock; 0: a prepared transaction; null: nobody, as always on a standby';
+
+-- Functions in a view run with the caller's rights; tables are read with the
+-- owner's.
+
+-- What is under way, from two sources: attempts, where the process that they
+-- name holds the lock, and every other holder. Only tapmig can take a lock whose
+-- objsubid is 3. A holder's track is in its activity's text while a statement of
+-- its script runs; else (an apply that has ended, in a transaction that hasn't)
+-- it is one of the known ones.
+CREATE VIEW tapmig.running AS
+WITH holder AS MATERIALIZED (
+	SELECT DISTINCT coalesce(l.pid, 0) AS pid
+	FROM pg_locks l
+	WHERE l.locktype = 'advisory' AND l.objsubid = 3 AND l.granted
+	AND l.classid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'tapmig')
+	AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+), attempt AS MATERIALIZED (
+	SELECT a.track, a.version, a.started_at, a.pid, a.step_running, a.steps,
+		least(a.steps_done + 1, a.steps) AS step
+	FROM tapmig.attempts a
+	WHERE a.outcome = 'running'
+	AND (pg_is_in_recovery() OR a.pid = tapmig.holder(a.track))
+), script AS MATERIALIZED (
+	SELECT h.pid, s.xact_start, m[1] COLLATE "C" AS track, m[2] COLLATE "C" AS version
+	FROM holder h
+	LEFT JOIN pg_stat_activity s ON s.pid = h.pid
+	LEFT JOIN regexp_match(s.query,
+		'^tapmig (.+)/([0-9]+(?:[.-][0-9]+)*)(?:_.*)?: statement [0-9]+ of [0-9]+$') m
+		ON tapmig.holder(m[1]) = h.pid
+	WHERE h.pid NOT IN (SELECT a.pid FROM attempt a)
+), known AS (
+	SELECT m.track FROM tapmig.schema_migrations m
+	UNION SELECT a.track FROM tapmig.attempts a
+	UNION SELECT coalesce(nullif(current_setting('tapmig.track', true), ''), 'main')
+), work AS (
+	SELECT a.track, a.version, a.started_at, a.pid, a.step, a.steps, a.step_running
+	FROM attempt a
+	UNION ALL
+	SELECT s.track, s.version, s.xact_start, s.pid, 1, 1, NULL
+	FROM script s WHERE s.track IS NOT NULL
+	UNION ALL
+	SELECT k.track, NULL, s.xact_start, s.pid, NULL, NULL, NULL
+	FROM script s LEFT JOIN known k ON tapmig.holder(k.track) = s.pid
+	WHERE s.track IS NULL
+), progress AS (
+	SELECT p.pid, p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done,
+		p.tuples_total, nullif(p.current_locker_pid, 0)::int AS locker
+	FROM pg_stat_progress_create_index p
+	UNION ALL
+	SELECT p.pid, 'VACUUM', p.phase, p.heap_blks_scanned, p.heap_blks_total, NULL, NULL, NULL
+	FROM pg_stat_progress_vacuum p
+	UNION ALL
+	SELECT p.pid, p.command, p.phase, p.heap_blks_scanned, p.heap_blks_total,
+		p.heap_tuples_scanned, NULL, NULL
+	FROM pg_stat_progress_cluster p
+	UNION ALL
+	SELECT p.pid, p.command, NULL, NULL, NULL, p.tuples_processed, NULL, NULL
+	FROM pg_stat_progress_copy p
+	UNION ALL
+	SELECT p.pid, 'ANALYZE', p.phase, p.sample_blks_scanned, p.sample_blks_total, NULL, NULL, NULL
+	FROM pg_stat_progress_analyze p
+)
+SELECT w.track, w.version, w.started_at, nullif(w.pid, 0) AS pid,
+	w.step, w.steps, w.step_running,
+	CASE w.pid WHEN 0 THEN 'prepared transaction' ELSE s.state END AS state,
+	s.wait_event_type, s.wait_event, s.query,
+	p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done, p.tuples_total,
+	f.pid AS waits_for_pid, f.application_name AS waits_for_application,
+	f.usename AS waits_for_user, f.state AS waits_for_state, f.age AS waits_for_age
+FROM work w
+-- On a standby the process is the primary's.
+LEFT JOIN pg_stat_activity s ON s.pid = w.pid AND NOT pg_is_in_recovery()
+LEFT JOIN progress p ON p.pid = s.pid
+LEFT JOIN LATERAL (
+	SELECT nullif(b.pid, 0) AS pid, x.application_name, x.usename,
+		CASE b.pid WHEN 0 THEN 'prepared transaction' ELSE x.state END AS state,
+		clock_timestamp() - x.xact_start AS age
+	FROM unnest(CASE WHEN p.locker IS NOT NULL THEN ARRAY[p.locker]
+					 WHEN s.wait_event_type = 'Lock' THEN pg_blocking_pids(s.pid) END) b (pid)
+	LEFT JOIN pg_stat_activity x ON x.pid = b.pid
+	ORDER BY x.xact_start
+	LIMIT 1) f ON true;
+
+COMMENT ON VIEW tapmig.running IS
+	'what is under way: a row for each attempt whose process is alive, and for each other holder of a migration lock; on a standby the attempts as recorded';
+COMMENT ON COLUMN tapmig.running.track IS 'null where the holder is in no statement of a script, and the track has no row yet';
+COMMENT ON COLUMN tapmig.running.version IS 'null where the holder is in no statement of a script';
+COMMENT ON COLUMN tapmig.running.started_at IS 'begin of the attempt, of the transaction where the script is one';
+COMMENT ON COLUMN tapmig.running.pid IS 'the process that runs it; null for a prepared transaction';
+COMMENT ON COLUMN tapmig.running.step IS 'the step under way';
+COMMENT ON COLUMN tapmig.running.steps IS 'number of steps in the script';
+COMMENT ON COLUMN tapmig.running.step_running IS 'the step under way, where it runs outside of a transaction';
+COMMENT ON COLUMN tapmig.running.query IS 'in a script: track, migration and number of the statement';
+COMMENT ON COLUMN tapmig.running.command IS 'what pg_stat_progress_* says is done, with its phase, blocks and tuples';
+COMMENT ON COLUMN tapmig.running.waits_for_pid IS 'the session that it waits for; of several the one with the oldest transaction';
+COMMENT ON COLUMN tapmig.running.waits_for_age IS 'age of that session''s transaction';
+
+-- A failed try counts as in tapmig.plan. is_applied() looks with a snapshot of its
+-- own, so that what ended well in this very moment is not called interrupted.
+CREATE VIEW tapmig.health AS
+WITH running AS MATERIALIZED (
+	SELECT r.track, min(r.started_at) AS since FROM tapmig.running r GROUP BY r.track
+), track AS (
+	SELECT m.track FROM tapmig.schema_migrations m
+	UNION SELECT h.track FROM tapmig.history h
+	UNION SELECT a.track FROM tapmig.attempts a
+	UNION SELECT r.track FROM running r WHERE r.track IS NOT NULL
+), applied AS (
+	SELECT m.track, count(*) AS versions, max(m.applied_at) AS last_at
+	FROM tapmig.schema_migrations m
+	GROUP BY m.track
+), last_try AS (
+	SELECT DISTINCT ON (a.track, tapmig.version_key(a.version))
+		a.track, a.version, a.outcome, a.pid, coalesce(a.finished_at, a.started_at) AS at
+	FROM tapmig.attempts a
+	ORDER BY a.track, tapmig.version_key(a.version), a.id DESC
+), unfinished AS MATERIALIZED (
+	SELECT t.track, t.outcome
+	FROM last_try t
+	WHERE CASE
+		WHEN t.outcome NOT IN ('failed', 'interrupted', 'running') THEN false
+		WHEN (SELECT h.at > t.at FROM tapmig.history h
+			  WHERE h.track = t.track AND h.event <> 'step_done'
+			  AND tapmig.version_key(h.version) = tapmig.version_key(t.version)
+			  ORDER BY h.seq DESC LIMIT 1) THEN false
+		WHEN t.outcome = 'running' AND (pg_is_in_recovery() OR tapmig.holder(t.track) = t.pid) THEN false
+		ELSE NOT tapmig.is_applied(t.version, t.track) END
+), tries AS (
+	SELECT u.track, count(*) FILTER (WHERE u.outcome = 'failed') AS failed,
+		count(*) FILTER (WHERE u.outcome <> 'failed') AS interrupted
+	FROM unfinished u
+	GROUP BY u.track
+)
+SELECT t.track, coalesce(a.versions, 0) AS applied,
+	(SELECT m.version FROM tapmig.schema_migrations m WHERE m.track = t.track
+	 ORDER BY tapmig.version_key(m.version) DESC LIMIT 1) AS last_version,
+	a.last_at AS last_applied_at,
+	coalesce(n.failed, 0) AS failed, coalesce(n.interrupted, 0) AS interrupted,
+	r.since AS running_since,
+	-- A build shows its progress; a concurrent drop or rebuild has a lock on the
+	-- index. One ON ONLY of a partitioned table is invalid by intention.
+	(SELECT count(*)
+	 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+	 JOIN pg_namespace s ON s.oid = c.relnamespace
+	 WHERE NOT i.indisvalid AND c.relkind = 'i' AND c.relpersistence <> 't'
+	 AND s.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
+	 AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
+					 WHERE p.datname = current_database() AND p.relid = i.indrelid)
+	 AND NOT EXISTS (SELECT FROM pg_locks l
+					 WHERE l.locktype = 'relation' AND l.relation = i.indexrelid AND l.granted
+					 AND l.mode = 'ShareUpdateExclusiveLock'
+					 AND l.database = (SELECT d.oid FROM pg_database d
+									   WHERE d.datname = current_database())))
+	 AS invalid_indexes,
+	-- A damaged script that is no version's has no track: it counts in all.
+	coalesce(t.track NOT IN (SELECT v.track FROM tapmig.verify() v), false) AS ledger_ok
+FROM track t
+LEFT JOIN applied a ON a.track = t.track
+LEFT JOIN tries n ON n.track = t.track
+LEFT JOIN running r ON r.track = t.track;
+
+COMMENT ON VIEW tapmig.health IS
+	'for monitoring: one row a track; reads the whole ledger';
+COMMENT ON COLUMN tapmig.health.applied IS 'number of versions in force';
+COMMENT ON COLUMN tapmig.health.last_version IS 'the highest version in force';
+COMMENT ON COLUMN tapmig.health.last_applied_at IS 'when a version was last applied, the highest or another';
+COMMENT ON COLUMN tapmig.health.failed IS 'number of versions not in force whose last try failed';
+COMMENT ON COLUMN tapmig.health.interrupted IS 'number of versions not in force whose last try was interrupted, or lost its process';
+COMMENT ON COLUMN tapmig.health.running_since IS 'begin of what is under way; null: nothing';
+COMMENT ON COLUMN tapmig.health.invalid_indexes IS
+	'number of INVALID indexes in the whole database that nobody is building or dropping; on a standby those under construction too';
+COMMENT ON COLUMN tapmig.health.ledger_ok IS 'tapmig.verify() finds nothing wrong in the track';
+
+--
 -- Rights.  First nobody has any, whatever ALTER DEFAULT PRIVILEGES gave: only
 -- the owner writes the tables, and scripts may hold secrets.
 --
@@ -329,5 +544,6 @@ GRANT EXECUTE ON FUNCTION tapmig.version_key(text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION tapmig.is_applied(text, text) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION tapmig.require(text, text) TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE tapmig.wait_for(text, interval, text) TO PUBLIC;
-GRANT SELECT ON tapmig.history, tapmig.attempts TO pg_monitor;
+GRANT SELECT ON tapmig.history, tapmig.attempts, tapmig.running, tapmig.health TO pg_monitor;
 GRANT EXECUTE ON FUNCTION tapmig.verify(bytea) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION tapmig.holder(text) TO pg_monitor;

@@ -71,4 +71,35 @@
 #define COMPAT_NORETURN				pg_attribute_noreturn()
 #endif
 
+/* All settings, *n of them; needs utils/guc_tables.h. */
+#if PG_VERSION_NUM >= 160000
+#define compat_guc_variables(n)	get_guc_variables(n)
+#else
+#define compat_guc_variables(n)	(*(n) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
+/* Whether a role owns a relation or may act as its owner. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_OWNS_RELATION(relation, role) \
+	object_ownercheck(RelationRelationId, relation, role)
+#else
+#define COMPAT_OWNS_RELATION(relation, role)	pg_class_ownercheck(relation, role)
+#endif
+
+/*
+ * libpq/libpq.h needs the headers of every library that the server was built
+ * with; this is its PQcommMethods, alike from 14 on.
+ */
+typedef struct CompatCommMethods
+{
+	void		(*comm_reset) (void);
+	int			(*flush) (void);
+	int			(*flush_if_writable) (void);
+	bool		(*is_send_pending) (void);
+	int			(*putmessage) (char msgtype, const char *s, size_t len);
+	void		(*putmessage_noblock) (char msgtype, const char *s, size_t len);
+} CompatCommMethods;
+
+extern PGDLLIMPORT const CompatCommMethods *PqCommMethods;
+
 #endif							/* TAPMIG_COMPAT_H */

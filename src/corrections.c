@@ -1,6 +1,6 @@
 /*
  * corrections.c
- *		register, accept, withdraw: the ledger put right by a human.
+ *		register, accept, withdraw, abandon, step_done: a human puts things right.
  *
  * None of them runs a script. Each works in the caller's transaction under the
  * track's migration lock, refuses any state but the one it is for (55000), and
@@ -100,6 +100,7 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 		(entry.fingerprint == NULL || request->script->directives.store))
 		entry.script = pnstrdup(request->sql, request->len);
 	ledger_record(&request->identity, &entry);
+	ledger_close_attempts(&request->identity, request->track, &request->version);
 	return true;
 }
 
@@ -154,4 +155,68 @@ corrections_withdraw(Request *request, const char *why)
 				 errhint("Write a migration that takes them back, with -- tapmig: compensates=%s.",
 						 request->version.text)));
 	ledger_withdraw(&request->identity, request->track, &request->version, why);
+}
+
+/* The version's unfinished stepwise attempt, whose worker is gone. 55000 if none. */
+static LedgerProgress *
+corrections_find_attempt(Request *request, const char *what)
+{
+	LedgerProgress *progress = NULL;
+
+	if (ledger_find(&request->identity, request->track, &request->version) == NULL)
+		progress = ledger_find_attempt(&request->identity, request->track,
+									   &request->version);
+	if (progress == NULL || (progress->steps_done == 0 && progress->step_running == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot %s migration %s: no stepwise run of it is interrupted or failed",
+						what, request->version.label),
+				 errdetail("The track is \"%s\".", request->track)));
+	return progress;
+}
+
+/*
+ * Gives up an interrupted or failed stepwise run: the next one starts at step
+ * 1. Errors: 55000 where there is none; TM004 while it is running.
+ */
+void
+corrections_abandon(Request *request, const char *why)
+{
+	request_check_can_write("tapmig.abandon");
+	corrections_check_reason(why);
+	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
+	(void) corrections_find_attempt(request, "abandon");
+	ledger_close_attempts(&request->identity, request->track, &request->version);
+	ledger_note_event(&request->identity, request->track, &request->version,
+					  "abandoned", why);
+}
+
+/*
+ * A human has seen that the interrupted step took effect: the next run goes on
+ * behind it. Errors: 55000 where another step, or none, was interrupted.
+ */
+void
+corrections_step_done(Request *request, int step, const char *why)
+{
+	LedgerProgress *progress;
+
+	request_check_can_write("tapmig.step_done");
+	corrections_check_reason(why);
+	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
+	progress = corrections_find_attempt(request, "mark a step as done of");
+	if (progress->step_running != step)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("step %d of migration %s was not interrupted", step,
+						request->version.label),
+				 progress->step_running == 0 ?
+				 errdetail("%d of its %d steps are done, and none was found under way.",
+						   progress->steps_done, progress->steps) :
+				 errdetail("%d of its %d steps are done; step %d was interrupted.",
+						   progress->steps_done, progress->steps, progress->step_running)));
+	progress->steps_done = step;
+	progress->step_running = 0;
+	ledger_update_attempt(&request->identity, progress);
+	ledger_note_event(&request->identity, request->track, &request->version,
+					  "step_done", why);
 }

@@ -3,8 +3,9 @@
  *		Runs the statements of a script inside the current transaction.
  *
  * Each statement goes through a portal of its own, as exec_simple_query() has
- * it, but never as top level: what cannot run in a transaction block refuses
- * itself with 25001, and a COMMIT inside of a DO or CALL with 2D000. A portal,
+ * it, but not as top level: what cannot run in a transaction block refuses
+ * itself with 25001, and a COMMIT inside of a DO or CALL with 2D000. The worker
+ * then runs such a statement alone, as top level. A portal,
  * and not SPI, since core computes the position of an error in a function's
  * body from the active portal's text, which then is the statement's.
  *
@@ -20,9 +21,11 @@
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/analyze.h"
+#include "storage/proc.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
@@ -32,6 +35,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "compat.h"
 #include "copy_inline.h"
@@ -121,7 +125,7 @@ executor_report_activity(const ExecutorState *state)
 
 /* Runs one statement through a portal; its results are discarded. */
 static void
-executor_run_portal(RawStmt *raw, const char *text)
+executor_run_portal(RawStmt *raw, const char *text, bool top_level)
 {
 	bool		snapshot = analyze_requires_snapshot(raw);
 	CommandTag	tag = CreateCommandTag(raw->stmt);
@@ -143,7 +147,7 @@ executor_run_portal(RawStmt *raw, const char *text)
 	PortalDefineQuery(portal, NULL, text, tag, plans, NULL);
 	PortalStart(portal, NULL, 0, InvalidSnapshot);
 	receiver = CreateDestReceiver(DestNone);
-	(void) compat_portal_run(portal, FETCH_ALL, false, receiver, receiver, &completion);
+	(void) compat_portal_run(portal, FETCH_ALL, top_level, receiver, receiver, &completion);
 	receiver->rDestroy(receiver);
 	PortalDrop(portal, false);
 }
@@ -175,28 +179,40 @@ executor_run_statement(ExecutorState *state)
 		PopActiveSnapshot();
 	}
 	else
-		executor_run_portal(raw, text);
+		executor_run_portal(raw, text, false);
 	CommandCounterIncrement();
 }
 
+/* In the worker no client's command has armed the script's statement_timeout. */
 static void
-executor_run_all(ExecutorState *state)
+executor_arm_timeout(const ExecutorState *state)
 {
-	Script *script = state->script;
+	if (!state->options->in_worker)
+		return;
+	if (StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+	else
+		disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+static void
+executor_run_statements(ExecutorState *state, int from, int to)
+{
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "tapmig statement",
 												  ALLOCSET_DEFAULT_SIZES);
-	int			nest = NewGUCNestLevel();
+	bool		in_worker = state->options->in_worker;
+	int			nest = in_worker ? 0 : NewGUCNestLevel();
 	ErrorContextCallback callback;
 	char		value[32];
 
-	if (state->options->lock_timeout_ms > 0)
+	if (state->options->lock_timeout_ms > 0 && !in_worker)
 	{
 		snprintf(value, sizeof(value), "%d", state->options->lock_timeout_ms);
 		(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	}
-	if (state->shape->read_only == 1)
+	if (state->shape->read_only == 1 && !in_worker)
 		(void) set_config_option("transaction_read_only", "on", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
@@ -205,7 +221,7 @@ executor_run_all(ExecutorState *state)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	for (state->index = 0; state->index < script->n_statements; state->index++)
+	for (state->index = from; state->index < to; state->index++)
 	{
 		MemoryContext old;
 
@@ -213,15 +229,18 @@ executor_run_all(ExecutorState *state)
 		if (state->shape->statements[state->index].role != SHAPE_RUN)
 			continue;
 		executor_report_activity(state);
+		executor_arm_timeout(state);
 		old = MemoryContextSwitchTo(context);
 		executor_run_statement(state);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
+		if (in_worker)
+			SetClientEncoding(GetDatabaseEncoding());
 	}
 
 	/* The context of a NOTICE, or of a caught error, left its line there. */
 	state->at_end = true;
-	script->error_line = 0;
+	state->script->error_line = 0;
 	if (state->options->check_deferred)
 	{
 		ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
@@ -232,9 +251,44 @@ executor_run_all(ExecutorState *state)
 	}
 
 	error_context_stack = callback.previous;
-	AtEOXact_GUC(false, nest);
+	if (!in_worker)
+	{
+		AtEOXact_GUC(false, nest);
+		pgstat_report_activity(STATE_RUNNING, debug_query_string);
+	}
 	MemoryContextDelete(context);
-	pgstat_report_activity(STATE_RUNNING, debug_query_string);
+}
+
+/*
+ * Runs one text as top level, in the transaction that the caller has begun and
+ * that the statement may commit. state->index names it in errors.
+ */
+static void
+executor_run_top_level(ExecutorState *state, const char *sql)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "tapmig statement",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ErrorContextCallback callback;
+	List	   *parsed;
+
+	callback.callback = executor_errcontext;
+	callback.arg = state;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	executor_report_activity(state);
+	executor_arm_timeout(state);
+	parsed = pg_parse_query(sql);
+	executor_run_portal(linitial_node(RawStmt, parsed), sql, true);
+	if (TransactionBlockStatusCode() != 'I')
+		elog(ERROR, "a statement left a transaction block open");
+	SetClientEncoding(GetDatabaseEncoding());
+	MemoryContextSwitchTo(old);
+
+	error_context_stack = callback.previous;
+	MemoryContextDelete(context);
 }
 
 /*
@@ -257,6 +311,12 @@ executor_help(const ExecutorState *state, ErrorData *edata)
 			/* FALLTHROUGH */
 		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
 		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
+			if (options->refusal != NULL && !state->at_end)
+			{
+				options->refusal->index = state->index;
+				options->refusal->sqlstate = edata->sqlerrcode;
+				return;
+			}
 			if (edata->detail == NULL)
 				edata->detail = psprintf("The server refuses statement %d on line %d inside of a transaction block.",
 										 state->index + 1,
@@ -288,14 +348,16 @@ executor_help(const ExecutorState *state, ErrorData *edata)
 	}
 }
 
-/*
- * Runs all statements of a script whose shape is transactional, in the current
- * (sub)transaction, with an active snapshot or without. Errors keep what
- * PostgreSQL says of them, with the script's line in their context; the
- * caller's (sub)transaction is then to be aborted.
- */
-void
-executor_run(Script *script, const Shape *shape, const ExecutorOptions *options)
+/* How a call of the executor runs its part of the script. */
+typedef enum ExecutorPart
+{
+	EXECUTOR_RANGE,				/* statements from .. to, in one transaction */
+	EXECUTOR_TOP_LEVEL			/* `sql`, for the statement `from` */
+} ExecutorPart;
+
+static void
+executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *options,
+				  ExecutorPart part, int from, int to, const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ExecutorState *state = palloc0(sizeof(ExecutorState));
@@ -304,11 +366,15 @@ executor_run(Script *script, const Shape *shape, const ExecutorOptions *options)
 	state->script = script;
 	state->shape = shape;
 	state->options = options;
+	state->index = from;
 
 	in_script = true;
 	PG_TRY();
 	{
-		executor_run_all(state);
+		if (part == EXECUTOR_RANGE)
+			executor_run_statements(state, from, to);
+		else
+			executor_run_top_level(state, sql);
 	}
 	PG_CATCH();
 	{
@@ -324,4 +390,46 @@ executor_run(Script *script, const Shape *shape, const ExecutorOptions *options)
 	PG_END_TRY();
 	in_script = false;
 	pfree(state);
+}
+
+/*
+ * Runs all statements of a script whose shape is transactional, in the current
+ * (sub)transaction, with an active snapshot or without. Errors keep what
+ * PostgreSQL says of them, with the script's line in their context; the
+ * caller's (sub)transaction is then to be aborted.
+ */
+void
+executor_run(Script *script, const Shape *shape, const ExecutorOptions *options)
+{
+	executor_run_part(script, shape, options, EXECUTOR_RANGE, 0,
+					  script->n_statements, NULL);
+}
+
+/* The same for the statements from .. to - 1, one transactional step. */
+void
+executor_run_range(Script *script, const Shape *shape, int from, int to,
+				   const ExecutorOptions *options)
+{
+	executor_run_part(script, shape, options, EXECUTOR_RANGE, from, to, NULL);
+}
+
+/*
+ * Runs one statement as top level, in the bare transaction that the caller has
+ * begun; the statement may commit it and begin others. The current memory
+ * context outlives them.
+ */
+void
+executor_run_alone(Script *script, const Shape *shape, int index,
+				   const ExecutorOptions *options)
+{
+	executor_run_part(script, shape, options, EXECUTOR_TOP_LEVEL, index, index + 1,
+					  script_statement_text(script, index));
+}
+
+/* The same for another text, run on behalf of a statement: a repair. */
+void
+executor_run_sql(Script *script, const Shape *shape, int index, const char *sql,
+				 const ExecutorOptions *options)
+{
+	executor_run_part(script, shape, options, EXECUTOR_TOP_LEVEL, index, index + 1, sql);
 }

@@ -8,6 +8,13 @@
 #include "script.h"
 #include "shape.h"
 
+/* The server's refusal to run a statement in a transaction block. */
+typedef struct ExecutorRefusal
+{
+	int			index;			/* of the statement, -1: none */
+	int			sqlstate;		/* 25001, 2D000 or 55P04 */
+} ExecutorRefusal;
+
 typedef struct ExecutorOptions
 {
 	const char *track;			/* for pg_stat_activity */
@@ -15,11 +22,19 @@ typedef struct ExecutorOptions
 	const char *stepwise_hint;	/* next action where it cannot be one transaction */
 	int			lock_timeout_ms;	/* 0: the session's own stays */
 	bool		check_deferred; /* check deferred constraints at the end */
+	bool		in_worker;		/* settings stay, statement_timeout is armed here */
+	ExecutorRefusal *refusal;	/* filled instead of raising TM003, or NULL */
 } ExecutorOptions;
 
 extern void executor_install_hooks(void);
 extern bool executor_in_script(void);
 extern void executor_run(Script *script, const Shape *shape,
 						 const ExecutorOptions *options);
+extern void executor_run_range(Script *script, const Shape *shape, int from, int to,
+							   const ExecutorOptions *options);
+extern void executor_run_alone(Script *script, const Shape *shape, int index,
+							   const ExecutorOptions *options);
+extern void executor_run_sql(Script *script, const Shape *shape, int index,
+							 const char *sql, const ExecutorOptions *options);
 
 #endif							/* TAPMIG_EXECUTOR_H */

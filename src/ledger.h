@@ -67,6 +67,20 @@ typedef struct LedgerAttempt
 	int			line;			/* 0: NULL */
 } LedgerAttempt;
 
+/* How far a stepwise script is. */
+typedef struct LedgerProgress
+{
+	int64		id;				/* of the attempt */
+	const char *outcome;		/* as recorded */
+	int			steps;
+	int			steps_done;
+	int			step_running;	/* 0: none */
+	bytea	  **fingerprints;	/* of all steps */
+	Jsonb	   *settings;		/* what they SET: {"name": "value"}; may be NULL */
+	int		   *cuts;			/* see tapmig.attempts.cuts */
+	int			n_cuts;
+} LedgerProgress;
+
 /* One row of tapmig.plan. */
 typedef struct LedgerPlanRow
 {
@@ -106,6 +120,27 @@ extern void ledger_withdraw(const LedgerIdentity *id, const char *track,
 							const Version *version, const char *why);
 extern void ledger_record_attempt(const LedgerIdentity *id,
 								  const LedgerAttempt *attempt);
+
+/* Attempts of stepwise scripts: ledger_attempt.c. */
+extern LedgerProgress *ledger_find_attempt(const LedgerIdentity *id, const char *track,
+										   const Version *version);
+extern void ledger_begin_attempt(const LedgerIdentity *id, const char *track,
+								 const Version *version, bytea *checksum,
+								 TimestampTz started_at, LedgerProgress *progress);
+extern void ledger_update_attempt(const LedgerIdentity *id,
+								  const LedgerProgress *progress);
+extern void ledger_end_attempt(const LedgerIdentity *id, int64 attempt,
+							   const LedgerAttempt *end);
+extern void ledger_interrupt_attempt(const LedgerIdentity *id, const char *track,
+									 const Version *version, int pid,
+									 const LedgerAttempt *end);
+
+extern int	ledger_nontransactional_pid(const LedgerIdentity *id, const char *track);
+extern void ledger_close_attempts(const LedgerIdentity *id, const char *track,
+								  const Version *version);
+extern void ledger_note_event(const LedgerIdentity *id, const char *track,
+							  const Version *version, const char *event,
+							  const char *why);
 
 /* verify(): fills the tuplestore of rsinfo. */
 extern void ledger_verify(const LedgerIdentity *id, bytea *head,

@@ -101,6 +101,7 @@ extern uint64 ledger_write(LedgerStatement *statement, Datum *values,
 extern uint64 ledger_insert(LedgerStatement *statement, Datum *values,
 							const char *nulls);
 extern bool ledger_is_writing(void);
+extern Datum ledger_text_or_null(const char *text, char *null);
 extern char *ledger_get_text(HeapTuple tuple, TupleDesc desc, int column);
 extern char *ledger_highest_key(const char *track, char **version);
 extern bool ledger_key_exists(const char *track, const char *key);

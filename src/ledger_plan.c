@@ -5,18 +5,25 @@
  * Three statements whatever the number of files: the highest version is the
  * last of the track's rows, and failed tries are looked up by index.  Files
  * and rows are merged in the order of their keys.
+ *
+ * An attempt that is recorded as running is alive where the process that it
+ * names holds the track's migration lock. On a standby nobody does, and what
+ * is recorded counts.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "ledger_internal.h"
+#include "migration_lock.h"
 
 /* One of the caller's files. */
 typedef struct PlanFile
@@ -50,6 +57,7 @@ typedef struct PlanAttempt
 	char	   *sqlstate;		/* or NULL */
 	char	   *message;		/* or NULL */
 	int			steps;
+	bool		orphaned;		/* recorded as running, by a process that is gone */
 	TimestampTz at;
 } PlanAttempt;
 
@@ -64,6 +72,8 @@ typedef struct PlanSquash
 typedef struct LedgerPlan
 {
 	MemoryContext context;		/* of the result */
+	const LedgerIdentity *id;
+	const char *track;
 	PlanFile   *files;
 	int			n_files;
 	PlanRow    *rows;
@@ -72,6 +82,8 @@ typedef struct LedgerPlan
 	int			n_attempts;
 	List	   *squashes;		/* of PlanSquash */
 	bool		stop_out_of_order;
+	bool		holder_asked;
+	int			holder;			/* of the migration lock, then; -1: nobody */
 	LedgerPlanRow *result;
 	int			n_result;
 } LedgerPlan;
@@ -89,12 +101,12 @@ static LedgerStatement plan_select_rows = {
 
 /*
  * The latest try of each version, where it hasn't ended well and no event of
- * that version is newer.
+ * that version is newer; after "step_done" it can still be resumed.
  */
 static LedgerStatement plan_select_attempts = {
-	"SELECT l.version, l.outcome, l.sqlstate, l.message, l.steps, l.at "
+	"SELECT l.version, l.outcome, l.sqlstate, l.message, l.steps, l.at, l.id, l.pid "
 	"FROM (SELECT DISTINCT ON (tapmig.version_key(a.version)) "
-	"        a.version, a.outcome, a.sqlstate, a.message, a.steps, "
+	"        a.version, a.outcome, a.sqlstate, a.message, a.steps, a.id, a.pid, "
 	"        coalesce(a.finished_at, a.started_at) AS at "
 	"      FROM tapmig.attempts a WHERE a.track OPERATOR(pg_catalog.=) $1 "
 	"      ORDER BY tapmig.version_key(a.version), a.id DESC) l "
@@ -103,11 +115,19 @@ static LedgerStatement plan_select_attempts = {
 	"    OR l.outcome OPERATOR(pg_catalog.=) 'running') "
 	"  AND coalesce((SELECT h.at OPERATOR(pg_catalog.<=) l.at FROM tapmig.history h "
 	"        WHERE h.track OPERATOR(pg_catalog.=) $1 "
+	"          AND h.event OPERATOR(pg_catalog.<>) 'step_done' "
 	"          AND tapmig.version_key(h.version) OPERATOR(pg_catalog.=) "
 	"              tapmig.version_key(l.version) "
 	"        ORDER BY h.seq DESC LIMIT 1), true) "
 	"ORDER BY tapmig.version_key(l.version)",
 	1, {TEXTOID},
+	NULL
+};
+
+static LedgerStatement plan_select_still_running = {
+	"SELECT 1 FROM tapmig.attempts a WHERE a.id OPERATOR(pg_catalog.=) $1 "
+	"AND a.outcome OPERATOR(pg_catalog.=) 'running'",
+	1, {INT8OID},
 	NULL
 };
 
@@ -261,10 +281,32 @@ plan_read_rows(LedgerPlan *plan, MemoryContext scratch, const char *track)
 	}
 }
 
-static void
-plan_read_attempts(LedgerPlan *plan, MemoryContext scratch, const char *track)
+/* Whether an attempt that is recorded as running has no process any more. */
+static bool
+plan_is_orphaned(LedgerPlan *plan, Datum attempt, int pid)
 {
-	Datum		param = CStringGetTextDatum(track);
+	bool		orphaned;
+
+	if (!plan->holder_asked)
+	{
+		plan->holder = -1;
+		(void) migration_lock_any_holder(plan->id->extension, plan->track, &plan->holder);
+		plan->holder_asked = true;
+	}
+	if (plan->holder == pid)
+		return false;
+
+	/* It may have ended in good order since our snapshot was taken. */
+	PushCopiedSnapshot(GetLatestSnapshot());
+	orphaned = ledger_read(&plan_select_still_running, &attempt, NULL) > 0;
+	PopActiveSnapshot();
+	return orphaned;
+}
+
+static void
+plan_read_attempts(LedgerPlan *plan, MemoryContext scratch)
+{
+	Datum		param = CStringGetTextDatum(plan->track);
 	uint64		n = ledger_read(&plan_select_attempts, &param, NULL);
 	SPITupleTable *table = SPI_tuptable;
 
@@ -273,8 +315,8 @@ plan_read_attempts(LedgerPlan *plan, MemoryContext scratch, const char *track)
 	for (uint64 i = 0; i < n; i++)
 	{
 		PlanAttempt *attempt = &plan->attempts[i];
-		Datum		values[6];
-		bool		nulls[6];
+		Datum		values[8];
+		bool		nulls[8];
 		Version		version;
 
 		heap_deform_tuple(table->vals[i], table->tupdesc, values, nulls);
@@ -286,6 +328,9 @@ plan_read_attempts(LedgerPlan *plan, MemoryContext scratch, const char *track)
 		attempt->message = nulls[3] ? NULL : TextDatumGetCString(values[3]);
 		attempt->steps = DatumGetInt32(values[4]);
 		attempt->at = DatumGetTimestampTz(values[5]);
+		attempt->orphaned = strcmp(attempt->outcome, "running") == 0 &&
+			!RecoveryInProgress() &&
+			(nulls[7] || plan_is_orphaned(plan, values[6], DatumGetInt32(values[7])));
 	}
 }
 
@@ -411,7 +456,10 @@ plan_file_only(LedgerPlan *plan, const PlanFile *file)
 						  sizeof(PlanAttempt), plan_compare_attempt);
 	if (attempt != NULL)
 	{
-		if (strcmp(attempt->outcome, "running") == 0)
+		if (attempt->orphaned)
+			plan_emit(plan, file->version, file->name, "interrupted", "resume",
+					  psprintf("begun %s, its process is gone", plan_time(attempt->at)));
+		else if (strcmp(attempt->outcome, "running") == 0)
 			plan_emit(plan, file->version, file->name, "running", "wait",
 					  psprintf("running since %s", plan_time(attempt->at)));
 		else if (strcmp(attempt->outcome, "interrupted") == 0)
@@ -476,12 +524,14 @@ ledger_plan(const LedgerIdentity *id, const char *track, const char **files,
 
 	ledger_frame_enter(id, &frame);
 	plan.context = frame.caller;
+	plan.id = id;
+	plan.track = track;
 	plan.stop_out_of_order = stop_out_of_order;
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "tapmig plan",
 									ALLOCSET_DEFAULT_SIZES);
 	plan_read_files(&plan, scratch, files, checksums, n_files);
 	plan_read_rows(&plan, scratch, track);
-	plan_read_attempts(&plan, scratch, track);
+	plan_read_attempts(&plan, scratch);
 
 	plan.result = MemoryContextAllocHuge(plan.context, sizeof(LedgerPlanRow) *
 										 Max(plan.n_files + plan.n_rows, 1));

@@ -102,12 +102,19 @@ ledger_complete_row(const TriggerData *data)
 		return heap_form_tuple(desc, values, nulls);
 	version_parse(TextDatumGetCString(values[LEDGER_VERSION]), &version);
 
-	if (!migration_lock_try(id.extension, settings.track))
-		ereport(ERROR,
-				(errcode(TAPMIG_ERRCODE_BUSY),
-				 errmsg("track \"%s\" is busy", settings.track),
-				 errdetail("Another session is applying a migration."),
-				 errhint("Insert the row again when it has ended; tapmig.register() waits for that.")));
+	/* What plan and apply will read in every call must be readable. */
+	if (!nulls[LEDGER_DIRECTIVES])
+	{
+		JsonbValue	replaces;
+
+		if (getKeyJsonValueFromContainer(&DatumGetJsonbP(values[LEDGER_DIRECTIVES])->root,
+										 "replaces", strlen("replaces"), &replaces) != NULL)
+			(void) ledger_parse_replaces(JsonbValueToJsonb(&replaces), NIL);
+	}
+
+	/* Without waiting: TM004 says who is applying a migration. */
+	migration_lock_acquire(id.extension, settings.track, 0,
+						   MIGRATION_LOCK_WITH_SNAPSHOT, NULL, NULL);
 
 	values[LEDGER_VERSION] = CStringGetTextDatum(version.text);
 	if (version.name != NULL)
@@ -211,7 +218,8 @@ ledger_trigger_refuse(PG_FUNCTION_ARGS)
 		return pass;
 	if (for_row && IsLogicalWorker())
 		return PointerGetDatum(NULL);
-	ledger_refuse_script();
+	if (!ledger)
+		ledger_refuse_script();
 	if (for_row && !ledger)
 		return pass;
 

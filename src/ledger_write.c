@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "ledger_internal.h"
@@ -71,7 +72,7 @@ static LedgerStatement ledger_insert_attempt = {
 	NULL
 };
 
-static Datum
+Datum
 ledger_text_or_null(const char *text, char *null)
 {
 	*null = text == NULL ? 'n' : ' ';
@@ -110,7 +111,11 @@ ledger_store_script(const LedgerIdentity *id, bytea *checksum, const char *scrip
 		return;
 	values[0] = PointerGetDatum(checksum);
 	values[1] = CStringGetTextDatum(script);
+
+	/* Younger than the lock: else one that was just stored would be a conflict. */
+	PushCopiedSnapshot(GetLatestSnapshot());
 	ledger_insert(&ledger_insert_script, values, NULL);
+	PopActiveSnapshot();
 }
 
 /*

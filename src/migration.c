@@ -28,17 +28,22 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "admission.h"
 #include "errors.h"
 #include "executor.h"
 #include "migration.h"
 #include "shape.h"
+#include "worker_launch.h"
 
 typedef struct Migration
 {
 	Request    *request;
 	Shape	   *shape;			/* NULL until read */
 	bool		top_level;		/* run, with a transaction of its own */
+	bool		may_launch;		/* and called by the client itself: a worker may run it */
 	bool		trying;			/* an error now is a failed try of the script */
+	bool		needs_worker;	/* the script is, or turned out to be, stepwise */
+	ExecutorRefusal refusal;
 	TimestampTz started_at;
 } Migration;
 
@@ -47,169 +52,6 @@ migration_outcome_name(MigrationOutcome outcome)
 {
 	return outcome == MIGRATION_APPLIED ? "applied" :
 		outcome == MIGRATION_SKIPPED ? "skipped" : "registered";
-}
-
-/*
- * Looks the version up. True when it is in force, and nothing is to be run:
- * the same content, a difference in layout only, or registered without a
- * script. Errors: TM001 for other content. locked: whether the caller holds the
- * migration lock; without it a difference in layout is left to the next call.
- */
-static bool
-migration_is_in_force(Migration *migration, bool locked)
-{
-	Request    *request = migration->request;
-	LedgerRow  *row = ledger_find(&request->identity, request->track, &request->version);
-	bytea	   *fingerprint;
-	char	   *replaced_by;
-	char	   *why_not;
-
-	if (row == NULL)
-	{
-		replaced_by = ledger_replaced_by(&request->identity, request->track,
-										 &request->version);
-		if (replaced_by == NULL)
-			return false;
-		ereport(NOTICE,
-				(errmsg("migration %s is a part of %s, which is applied",
-						request->version.label, replaced_by)));
-		return true;
-	}
-	if (row->checksum == NULL || request_matches(row, request->checksum))
-		return true;
-
-	fingerprint = request_fingerprint_or_null(request, &why_not);
-	if (!request_same_fingerprint(row, fingerprint))
-		request_raise_changed(request, row);
-	if (!locked)
-		return false;
-
-	ledger_note_layout(&request->identity, request->track, &request->version,
-					   request->checksum);
-	ereport(NOTICE,
-			(errmsg("migration %s differs from what was %s in layout or comments only",
-					request->version.label, row->kind)));
-	return true;
-}
-
-/* 40001 where the script would run on data older than the track's last event. */
-static void
-migration_check_snapshot(const Request *request)
-{
-	if (ledger_is_stale(&request->identity, request->track))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize migration %s: another one was applied since this transaction began",
-						request->version.label),
-				 errdetail("The script would run on data from before it."),
-				 errhint("Roll back and try again, in a new transaction.")));
-}
-
-static void
-migration_check_requires(const Request *request)
-{
-	const ScriptDirectives *d = &request->script->directives;
-	ListCell   *lc;
-
-	foreach(lc, d->requires)
-	{
-		Version		version;
-
-		version_parse(lfirst(lc), &version);
-		if (ledger_find(&request->identity, request->track, &version) == NULL &&
-			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
-			ereport(ERROR,
-					(errcode(TAPMIG_ERRCODE_MISSING),
-					 errmsg("migration %s requires %s, which is not applied",
-							request->version.label, version.text),
-					 errhint("Apply %s first.", version.text)));
-	}
-	foreach(lc, d->compensates)
-	{
-		Version		version;
-
-		version_parse(lfirst(lc), &version);
-		if (ledger_find(&request->identity, request->track, &version) == NULL &&
-			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
-			ereport(WARNING,
-					(errmsg("migration %s compensates %s, which is not applied",
-							request->version.label, version.text)));
-	}
-}
-
-/*
- * Whether all parts of a squash are in force, so that it is registered only.
- * False when none is. Errors: TM002 for some. What lies within a range is not
- * known here, so that a range counts by its ends.
- */
-static bool
-migration_is_squashed(const Request *request)
-{
-	bool		all = true;
-	bool		any = false;
-	char	   *missing = NULL;
-	char	   *present = NULL;
-	ListCell   *lc;
-
-	if (request->script->directives.replaces == NIL)
-		return false;
-	foreach(lc, request->script->directives.replaces)
-	{
-		char	   *item = lfirst(lc);
-		char	   *dots = strstr(item, "..");
-		Version		first,
-					last;
-		bool		has_first,
-					has_last;
-		int			n;
-
-		version_parse(dots ? pnstrdup(item, dots - item) : item, &first);
-		version_parse(dots ? dots + 2 : item, &last);
-		ledger_count_range(&request->identity, request->track, first.key, last.key,
-						   &has_first, &has_last, &n);
-		if (n > 0)
-		{
-			any = true;
-			present = item;
-		}
-		if (!has_first || !has_last)
-		{
-			all = false;
-			missing = has_first ? last.text : first.text;
-		}
-	}
-	if (all)
-		return true;
-	if (any)
-		ereport(ERROR,
-				(errcode(TAPMIG_ERRCODE_OUT_OF_ORDER),
-				 errmsg("some of the migrations that %s replaces are applied, and some are not",
-						request->version.label),
-				 errdetail("Applied: some of %s; not applied: %s.", present, missing),
-				 errhint("Apply the rest of them first, from a release that still has their files.")));
-	return false;
-}
-
-/* Whether the version is lower than the highest applied one. */
-static bool
-migration_is_out_of_order(const Request *request)
-{
-	char	   *highest;
-	char	   *key = ledger_highest(&request->identity, request->track, &highest);
-
-	if (key == NULL || version_compare_keys(request->version.key, key) > 0)
-		return false;
-	if (request->settings.out_of_order == SETTINGS_ALLOW)
-		return true;
-	ereport(request->settings.out_of_order == SETTINGS_ERROR ? ERROR : WARNING,
-			(errcode(TAPMIG_ERRCODE_OUT_OF_ORDER),
-			 errmsg("migration %s comes after %s, which is applied",
-					request->version.label, highest),
-			 errdetail("It has the lower version: it was written, or merged, later."),
-			 request->settings.out_of_order == SETTINGS_ERROR ?
-			 errhint("Give it a number above %s, or SET tapmig.out_of_order = warn.", highest) :
-			 errhint("It is applied all the same, and marked out_of_order.")));
-	return true;
 }
 
 static char *
@@ -222,8 +64,6 @@ migration_call(const Request *request, const char *format)
 static char *
 migration_stepwise_hint(const Migration *migration)
 {
-	if (migration->top_level)
-		return pstrdup("This version of tapmig runs transactional scripts only: run the statement by hand, then SELECT tapmig.register(version, script).");
 	return migration_call(migration->request,
 						  "CALL tapmig.run(%s, script) at top level, with autocommit on.");
 }
@@ -268,31 +108,9 @@ migration_obey_options(const Migration *migration)
 				(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
 				 errmsg("migration %s begins with transaction options that this transaction does not have",
 						migration->request->version.label),
+				 errdetail("A transaction's options cannot be changed once it has begun to work."),
 				 errhint("CALL tapmig.run(%s, script) at top level, with autocommit on, or begin the transaction with them.",
 						 quote_literal_cstr(migration->request->version.text))));
-}
-
-static void
-migration_record(const Migration *migration, const char *kind, bool out_of_order)
-{
-	const Request *request = migration->request;
-	const ScriptDirectives *d = &request->script->directives;
-	LedgerEntry entry = {0};
-
-	entry.track = request->track;
-	entry.version = &request->version;
-	entry.kind = kind;
-	entry.source = request->source;
-	entry.why = d->why;
-	entry.checksum = request->checksum;
-	entry.fingerprint = request_fingerprint(request);
-	entry.statements = request->script->n_statements;
-	entry.elapsed_us = GetCurrentTimestamp() - migration->started_at;
-	entry.out_of_order = out_of_order;
-	entry.directives = d->all;
-	entry.script = d->store && request->settings.store_sql ?
-		pnstrdup(request->sql, request->len) : NULL;
-	ledger_record(&request->identity, &entry);
 }
 
 /* Reads and parses the script, and obeys its transaction options. */
@@ -316,6 +134,17 @@ migration_read(Migration *migration)
 						request->script->statements[migration->shape->lone_commit].line)));
 }
 
+/* Whether an earlier run has finished some of the version's steps. */
+static bool
+migration_has_steps_done(const Request *request)
+{
+	LedgerProgress *progress = ledger_find_attempt(&request->identity, request->track,
+												   &request->version);
+
+	return progress != NULL && progress->steps_done > 0 &&
+		strcmp(progress->outcome, "abandoned") != 0;
+}
+
 /*
  * Runs and records a version that is not in force. The caller holds the lock,
  * has read the script, and its transaction is the one to run in.
@@ -328,14 +157,20 @@ migration_execute(Migration *migration)
 	ExecutorOptions options;
 	bool		out_of_order;
 
-	migration_check_snapshot(request);
-	migration_check_requires(request);
-	if (migration_is_squashed(request))
+	admission_check_snapshot(request);
+	admission_check_requires(request);
+	if (admission_is_squashed(request))
 	{
-		migration_record(migration, "registered", false);
+		request_record(request, "registered", false, migration->started_at);
 		return MIGRATION_REGISTERED;
 	}
-	out_of_order = migration_is_out_of_order(request);
+	out_of_order = admission_is_out_of_order(request);
+	if (!migration->may_launch && migration_has_steps_done(request))
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
+				 errmsg("migration %s has finished steps of an earlier run",
+						request->version.label),
+				 errhint("%s", migration_stepwise_hint(migration))));
 	if (migration->shape->kind == SHAPE_STEPWISE)
 		shape_refuse_stepwise(request->script, migration->shape->stepwise_at,
 							  migration->shape->stepwise_what,
@@ -351,10 +186,12 @@ migration_execute(Migration *migration)
 	options.lock_timeout_ms = d->lock_timeout_ms >= 0 ?
 		d->lock_timeout_ms : request->settings.lock_timeout_ms;
 	options.check_deferred = migration->top_level;
+	options.in_worker = false;
+	options.refusal = migration->may_launch ? &migration->refusal : NULL;
 
 	migration->trying = true;
 	executor_run(request->script, migration->shape, &options);
-	migration_record(migration, "applied", out_of_order);
+	request_record(request, "applied", out_of_order, migration->started_at);
 	return MIGRATION_APPLIED;
 }
 
@@ -369,11 +206,11 @@ migration_apply(Request *request, const char *what)
 
 	migration->request = request;
 	request_check_can_write(what);
-	if (migration_is_in_force(migration, false))
+	if (admission_is_in_force(request, false))
 		return MIGRATION_SKIPPED;
 
 	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
-	if (migration_is_in_force(migration, true))
+	if (admission_is_in_force(request, true))
 		return MIGRATION_SKIPPED;
 	migration->started_at = GetCurrentTimestamp();
 	migration_read(migration);
@@ -381,26 +218,50 @@ migration_apply(Request *request, const char *what)
 	return migration_execute(migration);
 }
 
-/* One try of run, in a transaction that has no snapshot yet; commits. */
+static void
+migration_commit_errcontext(void *arg)
+{
+	Migration  *migration = arg;
+
+	errcontext("migration %s, commit", migration->request->version.label);
+}
+
+/*
+ * One try of run, in a transaction that has no snapshot yet; commits. Sets
+ * migration->needs_worker for a script that is not one transaction.
+ */
 static MigrationOutcome
 migration_try(Migration *migration)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	MigrationOutcome outcome = MIGRATION_SKIPPED;
+	ErrorContextCallback callback;
 
 	migration_read(migration);
-	migration_obey_options(migration);
+	if (migration->shape->kind == SHAPE_TRANSACTIONAL)
+		migration_obey_options(migration);
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	if (!migration_is_in_force(migration, true))
-		outcome = migration_execute(migration);
+	if (!admission_is_in_force(migration->request, true))
+	{
+		migration->needs_worker = migration->may_launch &&
+			(migration->shape->kind == SHAPE_STEPWISE ||
+			 migration_has_steps_done(migration->request));
+		if (!migration->needs_worker)
+			outcome = migration_execute(migration);
+	}
 	ReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 
+	callback.callback = migration_commit_errcontext;
+	callback.arg = migration;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	SPI_commit();
+	error_context_stack = callback.previous;
 	return outcome;
 }
 
@@ -464,43 +325,104 @@ migration_record_attempt(const Migration *migration, const ErrorData *edata)
 	PG_END_TRY();
 }
 
-/*
- * tapmig.run at top level: CALL in autocommit mode. The caller is connected to
- * SPI as a nonatomic procedure, and the current memory context outlives a
- * commit.
- */
-MigrationOutcome
-migration_run(Request *request)
+/* Runs the script in a worker; the caller's transaction has nothing but itself. */
+static StepwiseOutcome
+migration_run_in_worker(Migration *migration)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Migration  *migration = palloc0(sizeof(Migration));
-	MigrationOutcome outcome = MIGRATION_SKIPPED;
-	int			level;
+	Request    *request = migration->request;
+	int			level = GetCurrentTransactionNestLevel();
+	volatile StepwiseOutcome outcome = STEPWISE_LOST_RACE;
+	int			first_cut = migration->refusal.index + 1;
+	int			pid = 0;
 
-	migration->request = request;
-	migration->top_level = true;
-	request_check_can_write("tapmig.run");
-	if (migration_is_in_force(migration, false))
-		return MIGRATION_SKIPPED;
-
-	/* Gives up the snapshot, and what the lookup held. */
-	SPI_commit();
-	request_lock(request, MIGRATION_LOCK_WITHOUT_SNAPSHOT);
-	migration->started_at = GetCurrentTimestamp();
-	level = GetCurrentTransactionNestLevel();
+	if (migration->refusal.sqlstate != ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
+		first_cut = -first_cut;
 
 	PG_TRY();
 	{
-		outcome = migration_try(migration);
+		outcome = worker_launch(request, first_cut, &pid);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *edata = migration_roll_back(context, level);
+		LedgerAttempt end = {0};
 
-		if (migration->trying)
-			migration_record_attempt(migration, edata);
+		/* A worker that was terminated left its attempt as it was. */
+		end.sqlstate = unpack_sql_state(edata->sqlerrcode);
+		end.message = edata->message;
+		if (pid != 0)
+			ledger_interrupt_attempt(&request->identity, request->track,
+									 &request->version, pid, &end);
+		SPI_commit();
 		ReThrowError(edata);
 	}
 	PG_END_TRY();
 	return outcome;
+}
+
+/*
+ * tapmig.run at top level: CALL in autocommit mode. The caller is connected to
+ * SPI as a nonatomic procedure, and the current memory context outlives a
+ * commit. nested: a DO block or another procedure made the CALL; a stepwise
+ * script is TM003 there.
+ */
+MigrationOutcome
+migration_run(Request *request, bool nested)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Migration  *migration = palloc0(sizeof(Migration));
+	volatile MigrationOutcome outcome = MIGRATION_SKIPPED;
+	int			level;
+
+	migration->request = request;
+	migration->top_level = true;
+	migration->may_launch = !nested;
+	request_check_can_write("tapmig.run");
+	if (admission_is_in_force(request, false))
+		return MIGRATION_SKIPPED;
+
+	for (;;)
+	{
+		/* Gives up the snapshot, and what the lookup held. */
+		SPI_commit();
+		request_lock(request, MIGRATION_LOCK_WITHOUT_SNAPSHOT);
+		migration->started_at = GetCurrentTimestamp();
+		migration->needs_worker = false;
+		migration->refusal.index = -1;
+		level = GetCurrentTransactionNestLevel();
+
+		PG_TRY();
+		{
+			outcome = migration_try(migration);
+		}
+		PG_CATCH();
+		{
+			ErrorData  *edata = migration_roll_back(context, level);
+
+			if (migration->refusal.index < 0)
+			{
+				if (migration->trying)
+					migration_record_attempt(migration, edata);
+				ReThrowError(edata);
+			}
+			migration->needs_worker = true;
+		}
+		PG_END_TRY();
+		if (!migration->needs_worker)
+			return outcome;
+
+		/* The lock went with the transaction: the worker takes it. */
+		switch (migration_run_in_worker(migration))
+		{
+			case STEPWISE_LOST_RACE:
+				break;
+			case STEPWISE_APPLIED:
+				return MIGRATION_APPLIED;
+			case STEPWISE_SKIPPED:
+				return MIGRATION_SKIPPED;
+			case STEPWISE_REGISTERED:
+				return MIGRATION_REGISTERED;
+		}
+	}
 }

@@ -15,7 +15,7 @@ typedef enum MigrationOutcome
 } MigrationOutcome;
 
 extern MigrationOutcome migration_apply(Request *request, const char *what);
-extern MigrationOutcome migration_run(Request *request);
+extern MigrationOutcome migration_run(Request *request, bool nested);
 extern const char *migration_outcome_name(MigrationOutcome outcome);
 
 #endif							/* TAPMIG_MIGRATION_H */

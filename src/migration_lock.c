@@ -18,6 +18,7 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "lib/stringinfo.h"
@@ -70,11 +71,12 @@ migration_lock_tag(LOCKTAG *tag, Oid extension, const char *track)
 }
 
 /*
- * Find a holder other than this process.  *pid is MIGRATION_LOCK_PREPARED for
- * a prepared transaction.  What it says may be out of date at once.
+ * Find a holder; this process counts as one only where self.  *pid is
+ * MIGRATION_LOCK_PREPARED for a prepared transaction.  What it says may be out
+ * of date at once.
  */
 static bool
-migration_lock_find_holder(const LOCKTAG *tag, int *pid)
+migration_lock_find_holder(const LOCKTAG *tag, bool self, int *pid)
 {
 	VirtualTransactionId *vxids;
 	int			count;
@@ -95,8 +97,8 @@ migration_lock_find_holder(const LOCKTAG *tag, int *pid)
 	}
 
 	/*
-	 * A session-level holder between two transactions, and a prepared
-	 * transaction, show only in the whole table.
+	 * A session-level holder between two transactions, a prepared transaction
+	 * and this process show only in the whole table.
 	 */
 	locks = GetLockStatusData();
 	for (int i = 0; i < locks->nelements; i++)
@@ -105,7 +107,7 @@ migration_lock_find_holder(const LOCKTAG *tag, int *pid)
 
 		if (memcmp(&lock->locktag, tag, sizeof(LOCKTAG)) == 0 &&
 			(lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0 &&
-			lock->pid != MyProcPid)
+			(self || lock->pid != MyProcPid))
 		{
 			*pid = lock->pid;
 			return true;
@@ -134,7 +136,7 @@ migration_lock_describe_holder(const LOCKTAG *tag)
 	StringInfoData text;
 	int			pid;
 
-	if (!migration_lock_find_holder(tag, &pid))
+	if (!migration_lock_find_holder(tag, false, &pid))
 		return NULL;
 	if (pid == MIGRATION_LOCK_PREPARED)
 		return pstrdup("A prepared transaction holds it; pg_prepared_xacts shows which are there to commit or roll back");
@@ -204,10 +206,16 @@ migration_lock_notify(const LOCKTAG *tag, const char *track, double waited_ms)
 }
 
 static void
-migration_lock_give_up(const LOCKTAG *tag, const char *track, int timeout_ms)
+migration_lock_give_up(const LOCKTAG *tag, const char *track, int timeout_ms, bool early)
 {
 	char	   *holder = migration_lock_describe_holder(tag);
 
+	if (early)
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_BUSY),
+				 errmsg("track \"%s\" is in a step that may wait for this transaction's snapshot", track),
+				 holder != NULL ? errdetail("%s.", holder) : 0,
+				 errhint("Roll back and run it again, or CALL tapmig.run at top level, which waits without a snapshot.")));
 	ereport(ERROR,
 			(errcode(TAPMIG_ERRCODE_BUSY),
 			 timeout_ms == 0 ?
@@ -244,6 +252,44 @@ migration_lock_try(Oid extension, const char *track)
 }
 
 /*
+ * Take the lock for the session if that takes no wait; it is held until the
+ * process ends. In a transaction. Returns whether the session has it now.
+ */
+bool
+migration_lock_try_session(Oid extension, const char *track)
+{
+	LOCKTAG		tag;
+
+	migration_lock_tag(&tag, extension, track);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* What migration_lock_keep() retakes. */
+static LOCKTAG migration_lock_kept;
+
+static void
+migration_lock_before_commit(XactEvent event, void *arg)
+{
+	if ((event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT) &&
+		LockAcquire(&migration_lock_kept, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_BUSY),
+				 errmsg("another session took the migration lock that the script had given up")));
+}
+
+/*
+ * From now on every transaction of this process retakes the session's lock
+ * before it commits: pg_advisory_unlock_all() in a script frees it. For a
+ * process that lives for one script only.
+ */
+void
+migration_lock_keep(Oid extension, const char *track)
+{
+	migration_lock_tag(&migration_lock_kept, extension, track);
+	RegisterXactCallback(migration_lock_before_commit, NULL);
+}
+
+/*
  * Take the lock on storing one script's text for the current transaction, if
  * that takes no wait. Tracks that apply the same script at the same time would
  * wait for each other in the unique index otherwise.
@@ -264,14 +310,15 @@ migration_lock_try_script(Oid extension, const unsigned char *checksum, int len)
  * timeout_ms is the longest wait in milliseconds; 0: one try; -1: no end.
  * Under MIGRATION_LOCK_WITHOUT_SNAPSHOT the caller has no snapshot, and the
  * catalog snapshot is dropped before each pause.  Every ten seconds a NOTICE
- * says who holds the lock.
+ * says who holds the lock. give_up, where it isn't NULL, is asked before each
+ * pause, with arg, whether waiting is of no use.
  *
- * Errors: TM004 at the end of the time, whatever an interrupt raises, and an
+ * Errors: TM004 at the end of the time or on giving up, whatever an interrupt raises, and an
  * internal one where the caller has a snapshot that it promised not to have.
  */
 void
 migration_lock_acquire(Oid extension, const char *track, int timeout_ms,
-					   MigrationLockWait how)
+					   MigrationLockWait how, MigrationLockGiveUp give_up, void *arg)
 {
 	LOCKTAG		tag;
 	instr_time	start;
@@ -296,7 +343,9 @@ migration_lock_acquire(Oid extension, const char *track, int timeout_ms,
 		waited = INSTR_TIME_GET_MILLISEC(now);
 
 		if (timeout_ms >= 0 && waited >= timeout_ms)
-			migration_lock_give_up(&tag, track, timeout_ms);
+			migration_lock_give_up(&tag, track, timeout_ms, false);
+		if (give_up != NULL && give_up(arg))
+			migration_lock_give_up(&tag, track, timeout_ms, true);
 		if (waited >= next_notice)
 		{
 			migration_lock_notify(&tag, track, waited);
@@ -326,7 +375,17 @@ migration_lock_holder(Oid extension, const char *track, int *pid)
 	LOCKTAG		tag;
 
 	migration_lock_tag(&tag, extension, track);
-	return migration_lock_find_holder(&tag, pid);
+	return migration_lock_find_holder(&tag, false, pid);
+}
+
+/* The same where this process counts too. */
+bool
+migration_lock_any_holder(Oid extension, const char *track, int *pid)
+{
+	LOCKTAG		tag;
+
+	migration_lock_tag(&tag, extension, track);
+	return migration_lock_find_holder(&tag, true, pid);
 }
 
 /*

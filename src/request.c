@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -152,12 +154,66 @@ request_fingerprint_or_null(Request *request, char **why_not)
 	return read ? request_fingerprint(request) : NULL;
 }
 
-/* Takes the track's migration lock, with the waits and errors of that room. */
+/*
+ * Records the version with its script, which was read, as `kind` ("applied" or
+ * "registered"). started_at: when it began, for the time that it took.
+ */
+void
+request_record(const Request *request, const char *kind, bool out_of_order,
+			   TimestampTz started_at)
+{
+	const ScriptDirectives *d = &request->script->directives;
+	LedgerEntry entry = {0};
+
+	entry.track = request->track;
+	entry.version = &request->version;
+	entry.kind = kind;
+	entry.source = request->source;
+	entry.why = d->why;
+	entry.checksum = request->checksum;
+	entry.fingerprint = request_fingerprint(request);
+	entry.statements = request->script->n_statements;
+	entry.elapsed_us = GetCurrentTimestamp() - started_at;
+	entry.out_of_order = out_of_order;
+	entry.directives = d->all;
+	entry.script = d->store && request->settings.store_sql ?
+		pnstrdup(request->sql, request->len) : NULL;
+	ledger_record(&request->identity, &entry);
+}
+
+/*
+ * Whether the track's holder is in a statement that may wait for the snapshots
+ * of others, among them the one that this waiter has.
+ */
+static bool
+request_holder_waits_for_snapshots(void *arg)
+{
+	Request    *request = arg;
+	int			pid;
+
+	return ledger_nontransactional_pid(&request->identity, request->track) != 0 &&
+		migration_lock_holder(request->identity.extension, request->track, &pid) &&
+		pid == ledger_nontransactional_pid(&request->identity, request->track);
+}
+
+/*
+ * Takes the track's migration lock, with the waits and errors of that room. All
+ * waits of a request together end at tapmig.wait_timeout.
+ */
 void
 request_lock(Request *request, MigrationLockWait how)
 {
-	migration_lock_acquire(request->identity.extension, request->track,
-						   request->settings.wait_timeout_ms, how);
+	int			timeout_ms = request->settings.wait_timeout_ms;
+
+	if (request->waiting_since == 0)
+		request->waiting_since = GetCurrentTimestamp();
+	else if (timeout_ms > 0)
+		timeout_ms = Max(0, timeout_ms -
+						 TimestampDifferenceMilliseconds(request->waiting_since,
+														 GetCurrentTimestamp()));
+	migration_lock_acquire(request->identity.extension, request->track, timeout_ms, how,
+						   how == MIGRATION_LOCK_WITH_SNAPSHOT ?
+						   request_holder_waits_for_snapshots : NULL, request);
 }
 
 /* Whether both are there, and the same. */
@@ -189,30 +245,59 @@ request_same_fingerprint(const LedgerRow *row, const bytea *fingerprint)
 	return request_same_bytes(row->fingerprint, fingerprint);
 }
 
-/* The first line, from 1, in which two scripts differ; *text is b's, clipped. */
-static int
-request_first_difference(const char *a, const char *b, size_t b_len, char **text)
+/* A reader of the lines of a script that may be more than layout. */
+typedef struct RequestLines
 {
-	const char *b_end = b + b_len;
-	const char *b_line = b;
-	const char *newline;
-	int			line = 1;
+	const char *next;
+	const char *end;
+	int			number;			/* of the last line, from 1 */
+	const char *start;			/* the last line, without white space at its ends */
+	size_t		len;
+} RequestLines;
 
-	while (b < b_end && *a != '\0' && *a == *b)
+/* The next line that is neither blank nor a comment; false at the end. */
+static bool
+request_next_line(RequestLines *lines)
+{
+	while (lines->next < lines->end)
 	{
-		if (*b == '\n')
-		{
-			line++;
-			b_line = b + 1;
-		}
-		a++;
-		b++;
+		const char *newline = memchr(lines->next, '\n', lines->end - lines->next);
+		const char *start = lines->next;
+		const char *stop = newline ? newline : lines->end;
+
+		lines->next = newline ? newline + 1 : lines->end;
+		lines->number++;
+		while (start < stop && isspace((unsigned char) *start))
+			start++;
+		while (stop > start && isspace((unsigned char) stop[-1]))
+			stop--;
+		if (start == stop || (stop - start >= 2 && start[0] == '-' && start[1] == '-'))
+			continue;
+		lines->start = start;
+		lines->len = stop - start;
+		return true;
 	}
-	newline = memchr(b_line, '\n', b_end - b_line);
-	if (newline != NULL)
-		b_end = newline;
-	*text = script_excerpt(b_line, b_end);
-	return line;
+	return false;
+}
+
+/* Where a script differs from the recorded one, as a sentence that follows another. */
+static char *
+request_first_difference(const char *old, const char *new, size_t new_len)
+{
+	RequestLines a = {old, old + strlen(old), 0, NULL, 0};
+	RequestLines b = {new, new + new_len, 0, NULL, 0};
+
+	for (;;)
+	{
+		bool		in_old = request_next_line(&a);
+
+		if (!request_next_line(&b))
+			return in_old ? psprintf(" What began on its line %d is missing: %s", a.number,
+									 script_excerpt(a.start, a.start + a.len)) : "";
+		if (!in_old || a.len != b.len || memcmp(a.start, b.start, a.len) != 0)
+			return psprintf(" The first line that differs is line %d: %s", b.number,
+							script_excerpt(b.start, b.start + b.len));
+	}
 }
 
 /*
@@ -233,12 +318,8 @@ request_raise_changed(const Request *request, const LedgerRow *row)
 		appendStringInfo(&detail, " Then it was called \"%s\", now \"%s\".",
 						 row->name, request->version.name);
 	if (old != NULL)
-	{
-		char	   *text;
-		int			line = request_first_difference(old, request->sql, request->len, &text);
-
-		appendStringInfo(&detail, " The first line that differs is line %d: %s", line, text);
-	}
+		appendStringInfoString(&detail, request_first_difference(old, request->sql,
+																 request->len));
 	ereport(ERROR,
 			(errcode(TAPMIG_ERRCODE_CHANGED),
 			 errmsg("migration %s was %s with other content", request->version.label,

@@ -22,6 +22,7 @@ typedef struct Request
 	const char *sql;			/* NULL: no script */
 	size_t		len;			/* of sql, in bytes */
 	bytea	   *checksum;		/* NULL: no script */
+	TimestampTz waiting_since;	/* of the first wait for the lock, 0: none */
 	Script	   *script;			/* made by request_read_script() */
 } Request;
 
@@ -32,6 +33,8 @@ extern void request_require(bool given, const char *argument);
 extern void request_read_script(Request *request);
 extern bytea *request_fingerprint(const Request *request);
 extern bytea *request_fingerprint_or_null(Request *request, char **why_not);
+extern void request_record(const Request *request, const char *kind,
+						   bool out_of_order, TimestampTz started_at);
 extern void request_lock(Request *request, MigrationLockWait how);
 extern bool request_matches(const LedgerRow *row, bytea *checksum);
 extern bool request_same_bytes(const bytea *a, const bytea *b);

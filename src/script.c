@@ -155,6 +155,10 @@ splitter_check_comment(Splitter *sp, size_t pos, size_t end)
 	pos += 2;
 	while (pos < end && work[pos] == ' ')
 		pos++;
+	if (sp->script->n_statements > 0 && pg_strncasecmp(work + pos, "tapmig:", 7) == 0)
+		sp->script->notices = lappend(sp->script->notices,
+									  psprintf("the directive on line %d has no effect: it stands behind the first statement",
+											   script_line_at(sp->script, pos, NULL)));
 	for (int i = 0; i < (int) lengthof(splitter_down_marks); i++)
 	{
 		size_t		len = strlen(splitter_down_marks[i]);
@@ -261,7 +265,8 @@ splitter_take_data(Splitter *sp, ScriptStatement *s, size_t after)
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("something stands between COPY and its data on line %d",
 						script_line_at(script, p - text, NULL)),
-				 errhint("End the line after the semicolon; the data begin on the next one.")));
+				 errdetail("The data begin on the line after the one with the semicolon."),
+				 errhint("End the line after the semicolon.")));
 	p = memchr(p, '\n', end - p);
 	line = p ? p + 1 : end;
 	s->copy_start = line - text;

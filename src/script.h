@@ -67,6 +67,8 @@ extern char *script_statement_head(const Script *script, int index);
 extern int	script_line_at(const Script *script, size_t offset, int *column);
 extern void script_errcontext(Script *script, int index,
 							  int position, int line);
+extern void script_range_fingerprint(const Script *script, int from, int to,
+									 uint8 *digest);
 extern void script_silence_scanner(void);
 extern void script_obey_scanner_settings(const ScriptStatement *statement);
 extern void script_clip_message(ErrorData *edata);

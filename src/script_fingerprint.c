@@ -10,7 +10,9 @@
  */
 #include "postgres.h"
 
+#include "common/keywords.h"
 #include "mb/pg_wchar.h"
+#include "utils/memutils.h"
 
 #include "script_internal.h"
 
@@ -205,4 +207,48 @@ script_fingerprint_abandon(ScriptFingerprint *f)
 {
 	pg_cryptohash_free(f->hash);
 	f->hash = NULL;
+}
+
+/*
+ * The fingerprint of the statements from .. to - 1 with their data, into digest
+ * (PG_SHA256_DIGEST_LENGTH bytes).
+ */
+void
+script_range_fingerprint(const Script *script, int from, int to, uint8 *digest)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "tapmig fingerprint",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ScriptFingerprint fingerprint;
+
+	script_fingerprint_begin(&fingerprint);
+	for (int i = from; i < to; i++)
+	{
+		const ScriptStatement *s = &script->statements[i];
+		core_yy_extra_type extra;
+		core_yyscan_t scanner = scanner_init(script_statement_text(script, i), &extra,
+											 &ScanKeywords, script_keyword_tokens());
+		core_YYSTYPE value;
+		int			location;
+		int			token;
+
+		extra.standard_conforming_strings = s->conforming_strings;
+		extra.backslash_quote = s->backslash_quote;
+		extra.escape_string_warning = false;
+		while ((token = core_yylex(&value, &location, scanner)) != 0)
+		{
+			if (token != ';')
+				script_fingerprint_token(&fingerprint, token, &value,
+										 extra.scanbuf + location);
+		}
+		script_fingerprint_end_statement(&fingerprint);
+		scanner_finish(scanner);
+		if (s->copy_line > 0)
+			script_fingerprint_data(&fingerprint, script->text + s->copy_start,
+									s->copy_end - s->copy_start);
+	}
+	script_fingerprint_finish(&fingerprint, digest);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }

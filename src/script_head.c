@@ -237,6 +237,32 @@ head_jsonb(const HeadValues *head)
 	return any ? JsonbValueToJsonb(object) : NULL;
 }
 
+/* One version of a directive; TM009 where it is none. */
+static void
+head_check_version(const char *text, const char *key, const char *value, Version *version)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		version_parse(text, version);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+				 errmsg("directive \"%s=%s\" is not understood", key, head_quote(value)),
+				 errdetail("Its value: %s.", edata->message),
+				 errhint("Write versions, such as 036, with commas between them.")));
+	}
+	PG_END_TRY();
+}
+
 /* Refuses a value that is no version, or no range of them where one may be. */
 static void
 head_check_versions(List *values, const char *key, bool ranges)
@@ -247,19 +273,19 @@ head_check_versions(List *values, const char *key, bool ranges)
 	{
 		char	   *value = lfirst(lc);
 		char	   *dots = ranges ? strstr(value, "..") : NULL;
-		Version		first,
-					last;
+		Version		first;
+		Version		last;
 
-		version_parse(dots ? pnstrdup(value, dots - value) : value, &first);
+		head_check_version(dots ? pnstrdup(value, dots - value) : value, key, value, &first);
 		if (dots == NULL)
 			continue;
-		version_parse(dots + 2, &last);
+		head_check_version(dots + 2, key, value, &last);
 		if (version_compare_keys(first.key, last.key) > 0)
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-					 errmsg("directive \"%s=%s\" is not understood", key,
-							head_quote(value)),
-					 errdetail("The range ends before it begins.")));
+					 errmsg("directive \"%s=%s\" is not understood", key, head_quote(value)),
+					 errdetail("The range ends before it begins."),
+					 errhint("Write it as first..last.")));
 	}
 }
 
@@ -288,7 +314,8 @@ head_check(Script *script, const HeadValues *head)
 					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 					 errmsg("directive \"lock_timeout=%s\" is not understood",
 							head_quote(linitial(values))),
-					 errdetail("It is a length of time, such as 2s or 500ms; 0 sets none.")));
+					 errdetail("It is not a length of time."),
+					 errhint("Write 2s or 500ms, or 0 for none.")));
 	}
 
 	d->store = true;
@@ -298,12 +325,14 @@ head_check(Script *script, const HeadValues *head)
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("directive \"store=%s\" is not understood",
 						head_quote(linitial(values))),
-				 errdetail("It is on or off.")));
+				 errdetail("It is neither on nor off."),
+				 errhint("Write store=off to keep the script's text out of tapmig.scripts.")));
 
 	if (head_values(script, head, "loses") != NIL && head_values(script, head, "approved-by") == NIL)
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("directive \"loses\" needs \"approved-by\""),
+				 errdetail("Nobody is named who agreed to the loss."),
 				 errhint("Write who agreed to the loss: -- tapmig: loses=%s, approved-by=\"name, ticket\"",
 						 head_quote(linitial(head_values(script, head, "loses"))))));
 

@@ -320,6 +320,8 @@ shape_of_statement(ShapeReader *reader, Node *node)
 	s->command = CreateCommandName(node);
 	s->role = SHAPE_RUN;
 	what = shape_of(node, &s->kind);
+	s->cuts_before = s->cuts_after = what != NULL;
+	s->concurrently = what != NULL && strstr(what, "CONCURRENTLY") != NULL;
 	if (what != NULL && shape->stepwise_at < 0)
 	{
 		shape->stepwise_at = reader->index;
@@ -432,26 +434,30 @@ shape_of_control(ShapeReader *reader)
 	}
 	for (int i = 0; i < n; i++)
 	{
-		if (reader->control[i] != CONTROL_NONE)
-			shape->statements[i].kind = SHAPE_STEPWISE;
+		if (reader->control[i] == CONTROL_NONE)
+			continue;
+		shape->statements[i].kind = SHAPE_STEPWISE;
+		if (reader->control[i] == CONTROL_BEGIN)
+			shape->statements[i].cuts_before = true;
+		else
+			shape->statements[i].cuts_after = true;
 	}
 }
 
 /* Numbers the steps: a stepwise statement has one of its own. */
 static void
-shape_number_steps(ShapeReader *reader)
+shape_number_steps(Script *script, Shape *shape)
 {
-	Shape	   *shape = reader->shape;
 	int			step = 1;
 	bool		used = false;	/* the step has a statement that runs */
 
-	for (int i = 0; i < reader->script->n_statements; i++)
+	shape->runs = 0;
+	shape->steps = 0;
+	for (int i = 0; i < script->n_statements; i++)
 	{
 		ShapeStatement *s = &shape->statements[i];
-		bool		alone = s->role == SHAPE_RUN && s->kind == SHAPE_STEPWISE;
-		bool		cuts = s->role == SHAPE_WRAPPER && s->kind == SHAPE_STEPWISE;
 
-		if (used && (alone || (cuts && reader->control[i] == CONTROL_BEGIN)))
+		if (used && s->cuts_before)
 		{
 			step++;
 			used = false;
@@ -463,7 +469,7 @@ shape_number_steps(ShapeReader *reader)
 			shape->steps = step;
 			used = true;
 		}
-		if (used && (alone || (cuts && reader->control[i] != CONTROL_BEGIN)))
+		if (used && s->cuts_after)
 		{
 			step++;
 			used = false;
@@ -471,8 +477,57 @@ shape_number_steps(ShapeReader *reader)
 	}
 
 	/* What stands behind the last step that runs something belongs to it. */
-	for (int i = reader->script->n_statements - 1; i >= 0; i--)
+	for (int i = script->n_statements - 1; i >= 0; i--)
 		shape->statements[i].step = Min(shape->statements[i].step, Max(shape->steps, 1));
+}
+
+/*
+ * The transaction options that BEGIN and SET TRANSACTION give to the step of
+ * the statements from .. to - 1; -1: not given.
+ */
+void
+shape_options(Script *script, const Shape *shape, int from, int to,
+			  int *isolation, int *read_only, int *deferrable)
+{
+	Shape		options;
+
+	options.isolation = options.read_only = options.deferrable = -1;
+	for (int i = from; i < to; i++)
+	{
+		Node	   *node;
+
+		if (shape->statements[i].role != SHAPE_WRAPPER &&
+			shape->statements[i].role != SHAPE_OPTIONS)
+			continue;
+		node = linitial_node(RawStmt, raw_parser(script_statement_text(script, i),
+												 RAW_PARSE_DEFAULT))->stmt;
+		if (IsA(node, TransactionStmt))
+			shape_take_options(&options, ((TransactionStmt *) node)->options);
+		else
+			shape_take_options(&options, castNode(VariableSetStmt, node)->args);
+	}
+	*isolation = options.isolation;
+	*read_only = options.read_only;
+	*deferrable = options.deferrable;
+}
+
+/*
+ * Cuts the script before a statement, and behind it too where it has to run
+ * alone, outside of a transaction block: what the server's refusal showed.
+ */
+void
+shape_cut(Script *script, Shape *shape, int index, bool alone)
+{
+	ShapeStatement *s = &shape->statements[index];
+
+	shape->kind = SHAPE_STEPWISE;
+	s->cuts_before = true;
+	if (alone)
+	{
+		s->kind = SHAPE_STEPWISE;
+		s->cuts_after = true;
+	}
+	shape_number_steps(script, shape);
 }
 
 /* Adds what helps to a syntax error, and cuts its message to a sane length. */
@@ -577,7 +632,7 @@ shape_read(Script *script)
 	AtEOXact_GUC(false, nest);
 
 	shape_of_control(&reader);
-	shape_number_steps(&reader);
+	shape_number_steps(reader.script, shape);
 	shape->kind = shape->stepwise_at >= 0 ? SHAPE_STEPWISE : SHAPE_TRANSACTIONAL;
 	pfree(reader.control);
 	pfree(reader.neutral);
@@ -613,6 +668,8 @@ shape_check(Script *script, const Shape *shape)
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
 					 errmsg("the script begins a transaction that it does not commit"),
+					 errdetail("The BEGIN on line %d has no COMMIT.",
+							   script->statements[shape->problem_at].line),
 					 errhint("Add the COMMIT, or take the BEGIN out: tapmig runs a script in a transaction of its own.")));
 			break;
 		case SHAPE_ROLLBACK:
@@ -626,12 +683,14 @@ shape_check(Script *script, const Shape *shape)
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
 					 errmsg("a migration cannot contain SAVEPOINT, RELEASE or ROLLBACK TO"),
+					 errdetail("A migration is applied whole or not at all."),
 					 errhint("Use a DO block with an EXCEPTION clause for a part that may fail.")));
 			break;
 		case SHAPE_PREPARE_TRANSACTION:
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
 					 errmsg("a migration cannot contain PREPARE TRANSACTION"),
+					 errdetail("Its record would commit at another moment than its effects."),
 					 errhint("Take it out: tapmig commits a script together with its record.")));
 			break;
 		case SHAPE_COPY_TO_STDOUT:

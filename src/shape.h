@@ -32,6 +32,9 @@ typedef struct ShapeStatement
 	ShapeKind	kind;
 	ShapeRole	role;
 	int			step;			/* from 1 */
+	bool		concurrently;	/* waits for other sessions' snapshots */
+	bool		cuts_before;	/* a step ends before it */
+	bool		cuts_after;		/* a step ends with it */
 } ShapeStatement;
 
 /* Why a script can't run at all, whatever its shape. */
@@ -69,6 +72,9 @@ typedef struct Shape
 } Shape;
 
 extern Shape *shape_read(Script *script);
+extern void shape_options(Script *script, const Shape *shape, int from, int to,
+						  int *isolation, int *read_only, int *deferrable);
+extern void shape_cut(Script *script, Shape *shape, int index, bool alone);
 extern void shape_check(Script *script, const Shape *shape);
 extern COMPAT_NORETURN void shape_refuse_stepwise(Script *script, int index,
 								  const char *what, const char *hint);

@@ -26,6 +26,7 @@
 #include "gates.h"
 #include "ledger.h"
 #include "migration.h"
+#include "migration_lock.h"
 #include "request.h"
 #include "shape.h"
 #include "sqlapi.h"
@@ -36,12 +37,15 @@ PG_FUNCTION_INFO_V1(tapmig_run);
 PG_FUNCTION_INFO_V1(tapmig_register);
 PG_FUNCTION_INFO_V1(tapmig_accept);
 PG_FUNCTION_INFO_V1(tapmig_withdraw);
+PG_FUNCTION_INFO_V1(tapmig_abandon);
+PG_FUNCTION_INFO_V1(tapmig_step_done);
 PG_FUNCTION_INFO_V1(tapmig_plan);
 PG_FUNCTION_INFO_V1(tapmig_statements);
 PG_FUNCTION_INFO_V1(tapmig_is_applied);
 PG_FUNCTION_INFO_V1(tapmig_require);
 PG_FUNCTION_INFO_V1(tapmig_wait_for);
 PG_FUNCTION_INFO_V1(tapmig_verify);
+PG_FUNCTION_INFO_V1(tapmig_holder);
 PG_FUNCTION_INFO_V1(tapmig_trigger_insert);
 PG_FUNCTION_INFO_V1(tapmig_trigger_refuse);
 
@@ -134,9 +138,12 @@ tapmig_run(PG_FUNCTION_ARGS)
 
 	if (top_level)
 	{
+		/* An outer connection is a DO block's or another procedure's. */
+		bool		nested = SPI_inside_nonatomic_context();
+
 		sqlapi_connect_nonatomic();
 		MemoryContextSwitchTo(context);
-		outcome = migration_run(&request);
+		outcome = migration_run(&request, nested);
 		SPI_finish();
 	}
 	else
@@ -191,6 +198,33 @@ tapmig_withdraw(PG_FUNCTION_ARGS)
 
 	request_begin(&request, version, NULL, NULL, sqlapi_string(fcinfo, 2));
 	corrections_withdraw(&request, why);
+	PG_RETURN_VOID();
+}
+
+/* tapmig.abandon(version, why, track) returns void */
+Datum
+tapmig_abandon(PG_FUNCTION_ARGS)
+{
+	char	   *version = sqlapi_required(fcinfo, 0, "version");
+	char	   *why = sqlapi_required(fcinfo, 1, "why");
+	Request		request;
+
+	request_begin(&request, version, NULL, NULL, sqlapi_string(fcinfo, 2));
+	corrections_abandon(&request, why);
+	PG_RETURN_VOID();
+}
+
+/* tapmig.step_done(version, step, why, track) returns void */
+Datum
+tapmig_step_done(PG_FUNCTION_ARGS)
+{
+	char	   *version = sqlapi_required(fcinfo, 0, "version");
+	char	   *why = sqlapi_required(fcinfo, 2, "why");
+	Request		request;
+
+	request_require(!PG_ARGISNULL(1), "step");
+	request_begin(&request, version, NULL, NULL, sqlapi_string(fcinfo, 3));
+	corrections_step_done(&request, PG_GETARG_INT32(1), why);
 	PG_RETURN_VOID();
 }
 
@@ -376,6 +410,21 @@ tapmig_verify(PG_FUNCTION_ARGS)
 	ledger_verify(&identity, PG_ARGISNULL(0) ? NULL : PG_GETARG_BYTEA_PP(0),
 				  (ReturnSetInfo *) fcinfo->resultinfo);
 	return (Datum) 0;
+}
+
+/* tapmig.holder(track) returns integer */
+Datum
+tapmig_holder(PG_FUNCTION_ARGS)
+{
+	Settings	settings;
+	LedgerIdentity identity;
+	int			pid;
+
+	settings_read(&settings, sqlapi_string(fcinfo, 0));
+	ledger_identify(&identity);
+	if (!migration_lock_any_holder(identity.extension, settings.track, &pid))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(pid);
 }
 
 /* BEFORE INSERT on tapmig's tables */

@@ -1,0 +1,327 @@
+/*
+ * ledger_attempt.c
+ *		The ledger's attempts: how far each try of a stepwise script is.
+ *
+ * An attempt is written by the worker that runs it, which holds the track's
+ * migration lock: before and after each statement that runs outside of a
+ * transaction block, and with each transactional step in that step's own
+ * transaction. So what it says was done was done, and a row that says "running"
+ * without a process that holds the lock was interrupted.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "ledger_internal.h"
+
+/* The last attempt, unless the version's history went on after it. */
+static LedgerStatement attempt_select_last = {
+	"SELECT a.id, a.outcome, a.steps, a.steps_done, a.step_running, "
+	"  a.step_fingerprints, a.settings, a.cuts "
+	"FROM tapmig.attempts a "
+	"WHERE a.track OPERATOR(pg_catalog.=) $1 "
+	"AND tapmig.version_key(a.version) OPERATOR(pg_catalog.=) $2 "
+	"AND a.step_fingerprints IS NOT NULL "
+	"AND NOT EXISTS (SELECT 1 FROM tapmig.history h "
+	"  WHERE h.track OPERATOR(pg_catalog.=) $1 "
+	"  AND tapmig.version_key(h.version) OPERATOR(pg_catalog.=) $2 "
+	"  AND h.event OPERATOR(pg_catalog.<>) 'step_done' "
+	"  AND h.at OPERATOR(pg_catalog.>=) a.started_at) "
+	"ORDER BY a.id DESC LIMIT 1",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static LedgerStatement attempt_select_nontransactional = {
+	"SELECT a.pid FROM tapmig.attempts a "
+	"WHERE a.track OPERATOR(pg_catalog.=) $1 "
+	"AND a.outcome OPERATOR(pg_catalog.=) 'running' AND a.step_running IS NOT NULL "
+	"ORDER BY a.id DESC LIMIT 1",
+	1, {TEXTOID}, NULL
+};
+
+static LedgerStatement attempt_abandon = {
+	"UPDATE tapmig.attempts a SET outcome = 'abandoned', "
+	"  finished_at = coalesce(a.finished_at, pg_catalog.clock_timestamp()) "
+	"WHERE a.track OPERATOR(pg_catalog.=) $1 "
+	"AND tapmig.version_key(a.version) OPERATOR(pg_catalog.=) $2 "
+	"AND a.outcome OPERATOR(pg_catalog.=) ANY "
+	"  ('{running,failed,interrupted}'::pg_catalog.text[])",
+	2, {TEXTOID, TEXTOID}, NULL
+};
+
+static LedgerStatement attempt_close_dead = {
+	"UPDATE tapmig.attempts a SET outcome = 'interrupted', "
+	"  finished_at = pg_catalog.clock_timestamp(), "
+	"  message = coalesce(a.message, 'its process ended before it could say why') "
+	"WHERE a.track OPERATOR(pg_catalog.=) $1 "
+	"AND a.outcome OPERATOR(pg_catalog.=) 'running'",
+	1, {TEXTOID}, NULL
+};
+
+static LedgerStatement attempt_next_id = {
+	"SELECT pg_catalog.nextval('tapmig.attempts_id_seq')", 0, {0}, NULL
+};
+
+static LedgerStatement attempt_insert = {
+	"INSERT INTO tapmig.attempts (id, track, version, checksum, started_at, outcome, "
+	"  pid, steps, steps_done, step_running, step_fingerprints, settings, cuts) "
+	"VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12)",
+	12, {INT8OID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INT4OID,
+	INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID}, NULL
+};
+
+static LedgerStatement attempt_update = {
+	"UPDATE tapmig.attempts a SET steps = $2, steps_done = $3, step_running = $4, "
+	"  step_fingerprints = $5, settings = $6, cuts = $7 "
+	"WHERE a.id OPERATOR(pg_catalog.=) $1",
+	7, {INT8OID, INT4OID, INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID}, NULL
+};
+
+static LedgerStatement attempt_end = {
+	"UPDATE tapmig.attempts a SET outcome = $2, finished_at = $3, sqlstate = $4, "
+	"  message = $5, detail = $6, line = $7 "
+	"WHERE a.id OPERATOR(pg_catalog.=) $1",
+	7, {INT8OID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, INT4OID}, NULL
+};
+
+static LedgerStatement attempt_interrupt = {
+	"UPDATE tapmig.attempts a SET outcome = 'interrupted', finished_at = $4, "
+	"  sqlstate = $5, message = $6 "
+	"WHERE a.track OPERATOR(pg_catalog.=) $1 "
+	"AND tapmig.version_key(a.version) OPERATOR(pg_catalog.=) $2 "
+	"AND a.pid OPERATOR(pg_catalog.=) $3 "
+	"AND a.outcome OPERATOR(pg_catalog.=) 'running'",
+	6, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
+};
+
+/*
+ * The last attempt of a version that is not in force, or NULL. Its outcome may
+ * be any; the caller decides whether there is something to resume.
+ */
+LedgerProgress *
+ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *version)
+{
+	LedgerFrame frame;
+	LedgerProgress *progress = NULL;
+	Datum		params[2];
+
+	ledger_frame_enter(id, &frame);
+	params[0] = CStringGetTextDatum(track);
+	params[1] = CStringGetTextDatum(version->key);
+	if (ledger_read(&attempt_select_last, params, NULL) > 0)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		value;
+		Datum	   *elements;
+		int			n;
+
+		MemoryContextSwitchTo(frame.caller);
+		progress = palloc0(sizeof(LedgerProgress));
+		progress->id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		progress->outcome = ledger_get_text(tuple, desc, 2);
+		progress->steps = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+		progress->steps_done = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
+		value = SPI_getbinval(tuple, desc, 5, &isnull);
+		progress->step_running = isnull ? 0 : DatumGetInt32(value);
+		value = SPI_getbinval(tuple, desc, 6, &isnull);
+		n = 0;
+		if (!isnull)
+			deconstruct_array(DatumGetArrayTypePCopy(value), BYTEAOID, -1, false,
+							  TYPALIGN_INT, &elements, NULL, &n);
+		if (n < progress->steps_done)
+			elog(ERROR, "attempt " INT64_FORMAT " has %d finished steps and %d fingerprints",
+				 progress->id, progress->steps_done, n);
+		progress->fingerprints = palloc(sizeof(bytea *) * Max(n, 1));
+		for (int i = 0; i < n; i++)
+			progress->fingerprints[i] = DatumGetByteaPCopy(elements[i]);
+		value = SPI_getbinval(tuple, desc, 7, &isnull);
+		progress->settings = isnull ? NULL : DatumGetJsonbPCopy(value);
+		value = SPI_getbinval(tuple, desc, 8, &isnull);
+		if (!isnull)
+		{
+			deconstruct_array(DatumGetArrayTypePCopy(value), INT4OID, sizeof(int32), true,
+							  TYPALIGN_INT, &elements, NULL, &progress->n_cuts);
+			progress->cuts = palloc(sizeof(int) * Max(progress->n_cuts, 1));
+			for (int i = 0; i < progress->n_cuts; i++)
+				progress->cuts[i] = DatumGetInt32(elements[i]);
+		}
+	}
+	ledger_frame_leave(&frame);
+	return progress;
+}
+
+/* The columns that change as an attempt goes on, from steps to cuts. */
+static void
+attempt_progress(const LedgerProgress *progress, Datum *values, char *nulls)
+{
+	Datum	   *elements = palloc(sizeof(Datum) *
+								  Max(Max(progress->steps, progress->n_cuts), 1));
+
+	values[0] = Int32GetDatum(progress->steps);
+	values[1] = Int32GetDatum(progress->steps_done);
+	values[2] = Int32GetDatum(progress->step_running);
+	nulls[2] = progress->step_running == 0 ? 'n' : ' ';
+	for (int i = 0; i < progress->steps; i++)
+		elements[i] = PointerGetDatum(progress->fingerprints[i]);
+	values[3] = PointerGetDatum(construct_array(elements, progress->steps, BYTEAOID,
+												-1, false, TYPALIGN_INT));
+	values[4] = PointerGetDatum(progress->settings);
+	nulls[4] = progress->settings == NULL ? 'n' : ' ';
+	for (int i = 0; i < progress->n_cuts; i++)
+		elements[i] = Int32GetDatum(progress->cuts[i]);
+	values[5] = PointerGetDatum(construct_array(elements, progress->n_cuts, INT4OID,
+												sizeof(int32), true, TYPALIGN_INT));
+}
+
+/*
+ * Records that this process begins an attempt with the progress given, which
+ * may be inherited from an earlier one; sets progress->id.
+ */
+void
+ledger_begin_attempt(const LedgerIdentity *id, const char *track,
+					 const Version *version, bytea *checksum,
+					 TimestampTz started_at, LedgerProgress *progress)
+{
+	LedgerFrame frame;
+	Datum		values[12];
+	char		nulls[12];
+	bool		isnull;
+
+	ledger_frame_enter(id, &frame);
+	memset(nulls, ' ', sizeof(nulls));
+
+	/* With the lock held here, one that says "running" has no process. */
+	values[0] = CStringGetTextDatum(track);
+	ledger_write(&attempt_close_dead, values, NULL);
+	ledger_read(&attempt_next_id, NULL, NULL);
+	values[0] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	progress->id = DatumGetInt64(values[0]);
+	values[1] = CStringGetTextDatum(track);
+	values[2] = CStringGetTextDatum(version->text);
+	values[3] = PointerGetDatum(checksum);
+	values[4] = TimestampTzGetDatum(started_at);
+	values[5] = Int32GetDatum(MyProcPid);
+	attempt_progress(progress, &values[6], &nulls[6]);
+	ledger_insert(&attempt_insert, values, nulls);
+	ledger_frame_leave(&frame);
+}
+
+/* Records how far the attempt is. */
+void
+ledger_update_attempt(const LedgerIdentity *id, const LedgerProgress *progress)
+{
+	LedgerFrame frame;
+	Datum		values[7];
+	char		nulls[7];
+
+	ledger_frame_enter(id, &frame);
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(progress->id);
+	attempt_progress(progress, &values[1], &nulls[1]);
+	if (ledger_write(&attempt_update, values, nulls) != 1)
+		elog(ERROR, "attempt " INT64_FORMAT " is gone", progress->id);
+	ledger_frame_leave(&frame);
+}
+
+/* Ends an attempt; of `end` outcome, sqlstate, message, detail and line count. */
+void
+ledger_end_attempt(const LedgerIdentity *id, int64 attempt, const LedgerAttempt *end)
+{
+	LedgerFrame frame;
+	Datum		values[7];
+	char		nulls[7];
+
+	ledger_frame_enter(id, &frame);
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(attempt);
+	values[1] = CStringGetTextDatum(end->outcome);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[3] = ledger_text_or_null(end->sqlstate, &nulls[3]);
+	values[4] = ledger_text_or_null(end->message, &nulls[4]);
+	values[5] = ledger_text_or_null(end->detail, &nulls[5]);
+	values[6] = Int32GetDatum(end->line);
+	if (end->line <= 0)
+		nulls[6] = 'n';
+	ledger_write(&attempt_end, values, nulls);
+	ledger_frame_leave(&frame);
+}
+
+/*
+ * Ends an attempt that its worker, of this pid, could not end itself. Does
+ * nothing where it did.
+ */
+void
+ledger_interrupt_attempt(const LedgerIdentity *id, const char *track,
+						 const Version *version, int pid, const LedgerAttempt *end)
+{
+	LedgerFrame frame;
+	Datum		values[6];
+	char		nulls[6];
+
+	ledger_frame_enter(id, &frame);
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = CStringGetTextDatum(track);
+	values[1] = CStringGetTextDatum(version->key);
+	values[2] = Int32GetDatum(pid);
+	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[4] = ledger_text_or_null(end->sqlstate, &nulls[4]);
+	values[5] = ledger_text_or_null(end->message, &nulls[5]);
+	ledger_write(&attempt_interrupt, values, nulls);
+	ledger_frame_leave(&frame);
+}
+
+/*
+ * The process of the track's attempt that is recorded as being in a statement
+ * outside of a transaction block, 0 for none. It may be gone.
+ */
+int
+ledger_nontransactional_pid(const LedgerIdentity *id, const char *track)
+{
+	LedgerFrame frame;
+	Datum		param;
+	int			pid = 0;
+	bool		isnull;
+
+	ledger_frame_enter(id, &frame);
+	param = CStringGetTextDatum(track);
+	if (ledger_read(&attempt_select_nontransactional, &param, NULL) > 0)
+		pid = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+										  1, &isnull));
+	ledger_frame_leave(&frame);
+	return pid;
+}
+
+/* Gives up whatever attempts of the version are not finished. Writes no event. */
+void
+ledger_close_attempts(const LedgerIdentity *id, const char *track, const Version *version)
+{
+	LedgerFrame frame;
+	Datum		params[2];
+
+	ledger_frame_enter(id, &frame);
+	params[0] = CStringGetTextDatum(track);
+	params[1] = CStringGetTextDatum(version->key);
+	ledger_write(&attempt_abandon, params, NULL);
+	ledger_frame_leave(&frame);
+}
+
+/*
+ * Writes an event that changes no row of the ledger: "abandoned" or
+ * "step_done". The caller holds the track's migration lock.
+ */
+void
+ledger_note_event(const LedgerIdentity *id, const char *track, const Version *version,
+				  const char *event, const char *why)
+{
+	LedgerFrame frame;
+
+	ledger_frame_enter(id, &frame);
+	ledger_append_event(track, version->text, event, NULL, why, NULL, NULL, NULL);
+	ledger_frame_leave(&frame);
+}

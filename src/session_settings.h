@@ -1,0 +1,18 @@
+/*
+ * session_settings.h
+ *		What a stepwise script SET, kept for the steps that resume it.
+ */
+#ifndef TAPMIG_SESSION_SETTINGS_H
+#define TAPMIG_SESSION_SETTINGS_H
+
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+extern List *session_settings_capture(void);
+extern Jsonb *session_settings_changes(List *baseline, Jsonb *before);
+extern void session_settings_restore(Jsonb *settings);
+extern void session_settings_resets(StringInfo resets);
+extern void session_settings_adopt_resets(const char *resets);
+
+#endif							/* TAPMIG_SESSION_SETTINGS_H */

@@ -1,0 +1,693 @@
+/*
+ * stepwise.c
+ *		Runs a stepwise script, step after step; in the worker.
+ *
+ * A transactional step and the word that it is done are one transaction. A
+ * statement that cannot run in a transaction block has "running" committed
+ * before it and "done" after it, so that whoever finds "running" knows to look
+ * for its effect. The last word is the ledger's row, in the transaction of the
+ * last "done".
+ *
+ * The migration lock is the session's, for the worker's whole life; each
+ * transaction takes it too, and the session's is retaken before each commit,
+ * since a script may call pg_advisory_unlock_all().
+ *
+ * Begins and ends its own transactions; there is none at entry nor at the end.
+ * What outlives them is in the memory context that is current at entry.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "parser/parser.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "admission.h"
+#include "errors.h"
+#include "executor.h"
+#include "index_repair.h"
+#include "session_settings.h"
+#include "shape.h"
+#include "stepwise.h"
+
+typedef struct Stepwise
+{
+	Request    *request;
+	MemoryContext context;		/* outlives the transactions */
+	Shape	   *shape;
+	LedgerProgress progress;
+	bool		begun;			/* the attempt has a row */
+	bool		out_of_order;
+	List	   *baseline;		/* settings that the script began with */
+	TimestampTz started_at;
+	ExecutorOptions options;
+	ExecutorRefusal refusal;
+	StepwiseOutcome outcome;
+	int			first_cut;		/* what the caller's own try has shown, 0: nothing */
+} Stepwise;
+
+static void
+stepwise_begin(Stepwise *s)
+{
+	/* Builds would wait for their own snapshot; a script may have RESET it. */
+	DefaultXactIsoLevel = XACT_READ_COMMITTED;
+	DefaultXactReadOnly = false;
+	DefaultXactDeferrable = false;
+	StartTransactionCommand();
+	MemoryContextSwitchTo(s->context);
+	if (!migration_lock_try(s->request->identity.extension, s->request->track))
+		elog(ERROR, "the worker lost the migration lock");
+}
+
+static void
+stepwise_commit(Stepwise *s)
+{
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(s->context);
+}
+
+/* The statements of a step: from .. to - 1. */
+static void
+stepwise_range(const Stepwise *s, int step, int *from, int *to)
+{
+	const Script *script = s->request->script;
+
+	*from = script->n_statements;
+	*to = 0;
+	for (int i = 0; i < script->n_statements; i++)
+	{
+		if (s->shape->statements[i].step != step)
+			continue;
+		*from = Min(*from, i);
+		*to = i + 1;
+	}
+}
+
+/* The statement of a step that runs outside of a transaction, or -1. */
+static int
+stepwise_alone(const Stepwise *s, int from, int to)
+{
+	for (int i = from; i < to; i++)
+	{
+		if (s->shape->statements[i].role == SHAPE_RUN &&
+			s->shape->statements[i].kind == SHAPE_STEPWISE)
+			return i;
+	}
+	return -1;
+}
+
+static bytea *
+stepwise_fingerprint(const Stepwise *s, int step)
+{
+	bytea	   *result = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	int			from;
+	int			to;
+
+	stepwise_range(s, step, &from, &to);
+	SET_VARSIZE(result, VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	script_range_fingerprint(s->request->script, from, to, (uint8 *) VARDATA(result));
+	return result;
+}
+
+/* After the steps were numbered: what the ledger is to know of them. */
+static void
+stepwise_describe_steps(Stepwise *s)
+{
+	s->progress.steps = s->shape->steps;
+	s->progress.fingerprints = palloc(sizeof(bytea *) * Max(s->shape->steps, 1));
+	for (int step = 1; step <= s->shape->steps; step++)
+		s->progress.fingerprints[step - 1] = stepwise_fingerprint(s, step);
+}
+
+/* Cuts the script at a statement, from 1, negative where it runs alone. */
+static void
+stepwise_cut(Stepwise *s, int cut)
+{
+	LedgerProgress *p = &s->progress;
+	int		   *cuts = palloc(sizeof(int) * (p->n_cuts + 1));
+
+	if (p->n_cuts > 0)
+		memcpy(cuts, p->cuts, sizeof(int) * p->n_cuts);
+	cuts[p->n_cuts++] = cut;
+	p->cuts = cuts;
+	shape_cut(s->request->script, s->shape, abs(cut) - 1, cut < 0);
+	stepwise_describe_steps(s);
+}
+
+/*
+ * Takes over what an earlier attempt has done. Errors: TM001 where a finished
+ * step's text is another one now.
+ */
+static void
+stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
+{
+	const Script *script = s->request->script;
+
+	if (earlier == NULL || strcmp(earlier->outcome, "applied") == 0 ||
+		strcmp(earlier->outcome, "abandoned") == 0)
+		return;
+
+	/* Behind the finished steps the text may be another one now. */
+	for (int i = 0; i < earlier->n_cuts; i++)
+	{
+		int			at = abs(earlier->cuts[i]) - 1;
+
+		if (at < script->n_statements &&
+			s->shape->statements[at].step <= earlier->steps_done + 1)
+			stepwise_cut(s, earlier->cuts[i]);
+	}
+	for (int step = 1; step <= earlier->steps_done; step++)
+	{
+		if (step > s->shape->steps ||
+			!request_same_bytes(s->progress.fingerprints[step - 1],
+								earlier->fingerprints[step - 1]))
+		{
+			int			from;
+			int			to;
+
+			stepwise_range(s, step, &from, &to);
+			ereport(ERROR,
+					(errcode(TAPMIG_ERRCODE_CHANGED),
+					 errmsg("step %d of migration %s has another text than when it was done",
+							step, s->request->version.label),
+					 errdetail("%d of its steps are done; this one begins on line %d now.",
+							   earlier->steps_done,
+							   from < to ? script->statements[from].line : 0),
+					 errhint("Put the text of the finished steps back and change only what follows them, or SELECT tapmig.abandon('%s', why) to begin at step 1 again.",
+							 s->request->version.text)));
+		}
+	}
+	s->progress.steps_done = earlier->steps_done;
+	s->progress.settings = earlier->settings;
+	if (earlier->step_running == earlier->steps_done + 1)
+		s->progress.step_running = earlier->step_running;
+	if (earlier->steps_done > 0 || earlier->step_running > 0)
+		ereport(NOTICE,
+				(errmsg("migration %s goes on with step %d of %d",
+						s->request->version.label, earlier->steps_done + 1, s->shape->steps)));
+}
+
+/*
+ * All that precedes the first step, in a transaction: admission, reading,
+ * resuming. Returns whether there is something to run; else s->outcome is set.
+ */
+static bool
+stepwise_prepare(Stepwise *s)
+{
+	Request    *request = s->request;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(s->context);
+	if (!migration_lock_try_session(request->identity.extension, request->track))
+	{
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(s->context);
+		s->outcome = STEPWISE_LOST_RACE;
+		return false;
+	}
+	migration_lock_keep(request->identity.extension, request->track);
+	s->started_at = GetCurrentTimestamp();
+	if (admission_is_in_force(request, true))
+	{
+		stepwise_commit(s);
+		s->outcome = STEPWISE_SKIPPED;
+		return false;
+	}
+
+	request_read_script(request);
+	if (request->script->directives.lock_timeout_ms >= 0)
+		s->options.lock_timeout_ms = request->script->directives.lock_timeout_ms;
+	s->shape = shape_read(request->script);
+	shape_check(request->script, s->shape);
+	stepwise_describe_steps(s);
+	admission_check_requires(request);
+	if (admission_is_squashed(request))
+	{
+		request_record(request, "registered", false, s->started_at);
+		stepwise_commit(s);
+		s->outcome = STEPWISE_REGISTERED;
+		return false;
+	}
+	s->out_of_order = admission_is_out_of_order(request);
+	stepwise_resume(s, ledger_find_attempt(&request->identity, request->track,
+										   &request->version));
+	if (s->first_cut != 0 && s->progress.n_cuts == 0 &&
+		abs(s->first_cut) <= request->script->n_statements)
+		stepwise_cut(s, s->first_cut);
+	ledger_begin_attempt(&request->identity, request->track, &request->version,
+						 request->checksum, s->started_at, &s->progress);
+	stepwise_commit(s);
+	s->begun = true;
+
+	/* The settings of the session, then those of the finished steps. */
+	stepwise_begin(s);
+	if (s->options.lock_timeout_ms > 0)
+		SetConfigOption("lock_timeout", psprintf("%d", s->options.lock_timeout_ms),
+						PGC_USERSET, PGC_S_SESSION);
+	s->baseline = session_settings_capture();
+	session_settings_restore(s->progress.settings);
+	stepwise_commit(s);
+	return true;
+}
+
+static RawStmt *
+stepwise_parse(const Stepwise *s, int index)
+{
+	return linitial_node(RawStmt, raw_parser(script_statement_text(s->request->script, index),
+											 RAW_PARSE_DEFAULT));
+}
+
+/*
+ * Errors when an index that the script builds CONCURRENTLY is INVALID: each was
+ * looked at when its step ended, but a step may be done by a human's word.
+ */
+static void
+stepwise_check_indexes(const Stepwise *s)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	for (int i = 0; i < s->request->script->n_statements; i++)
+	{
+		if (s->shape->statements[i].concurrently &&
+			strcmp(s->shape->statements[i].command, "CREATE INDEX") == 0)
+			index_repair_check(stepwise_parse(s, i));
+	}
+	PopActiveSnapshot();
+}
+
+/* The script is done: the ledger's row, and the attempt's end. */
+static void
+stepwise_record(Stepwise *s)
+{
+	Request    *request = s->request;
+	LedgerAttempt end = {0};
+
+	stepwise_check_indexes(s);
+	end.outcome = "applied";
+	ledger_end_attempt(&request->identity, s->progress.id, &end);
+	request_record(request, "applied", s->out_of_order, s->started_at);
+}
+
+/* In the transaction of a step's end: it is done, and with the last one all is. */
+static void
+stepwise_step_done(Stepwise *s, int step)
+{
+	Request    *request = s->request;
+	LedgerProgress *p = &s->progress;
+
+	p->steps_done = step;
+	p->step_running = 0;
+	p->settings = session_settings_changes(s->baseline, p->settings);
+	ledger_update_attempt(&request->identity, p);
+	if (step == s->shape->steps)
+		stepwise_record(s);
+}
+
+/* Gives a step's transaction, which has no snapshot yet, the script's options. */
+static bool
+stepwise_obey_options(Stepwise *s, int from, int to)
+{
+	static const char *const levels[] = {
+		"read uncommitted", "read committed", "repeatable read", "serializable"
+	};
+	int			isolation;
+	int			read_only;
+	int			deferrable;
+
+	shape_options(s->request->script, s->shape, from, to,
+				  &isolation, &read_only, &deferrable);
+	if (isolation >= 0)
+		(void) set_config_option("transaction_isolation", levels[isolation],
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+								 true, 0, false);
+	if (deferrable >= 0)
+		(void) set_config_option("transaction_deferrable", deferrable ? "on" : "off",
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+								 true, 0, false);
+	return read_only == 1;
+}
+
+/*
+ * A transactional step. Returns false where the server refused one of its
+ * statements and the script was cut there: the step is to be run anew.
+ */
+static bool
+stepwise_run_transactional(Stepwise *s, int step, int from, int to)
+{
+	LedgerProgress before = s->progress;
+	volatile bool refused = false;
+
+	s->refusal.index = -1;
+	PG_TRY();
+	{
+		stepwise_begin(s);
+
+		/* Read only is the script's part; the word that it is done is written. */
+		XactReadOnly = stepwise_obey_options(s, from, to);
+		executor_run_range(s->request->script, s->shape, from, to, &s->options);
+		XactReadOnly = false;
+		stepwise_step_done(s, step);
+		stepwise_commit(s);
+	}
+	PG_CATCH();
+	{
+		bool		alone = s->refusal.sqlstate != ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE;
+
+		s->progress = before;
+
+		/* One that begins its step already can't be helped by a cut before it. */
+		if (s->refusal.index < 0 || (!alone && s->refusal.index == from))
+			PG_RE_THROW();
+		MemoryContextSwitchTo(s->context);
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(s->context);
+		disable_timeout(STATEMENT_TIMEOUT, false);
+
+		/* Digests need a resource owner. */
+		stepwise_begin(s);
+		stepwise_cut(s, alone ? -(s->refusal.index + 1) : s->refusal.index + 1);
+		stepwise_commit(s);
+		refused = true;
+	}
+	PG_END_TRY();
+	return !refused;
+}
+
+typedef struct StepwisePlace
+{
+	Stepwise   *s;
+	int			index;
+} StepwisePlace;
+
+static void
+stepwise_errcontext(void *arg)
+{
+	StepwisePlace *place = arg;
+
+	if (geterrposition() > 0)
+		errposition(0);
+	script_errcontext(place->s->request->script, place->index, 0, 0);
+}
+
+/* Commits what a statement left, with its place in an error. */
+static void
+stepwise_commit_statement(Stepwise *s, int index)
+{
+	StepwisePlace place = {s, index};
+	ErrorContextCallback callback;
+
+	callback.callback = stepwise_errcontext;
+	callback.arg = &place;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	stepwise_commit(s);
+	error_context_stack = callback.previous;
+}
+
+static void
+stepwise_set_lock_timeout(Stepwise *s, const char *value)
+{
+	stepwise_begin(s);
+	SetConfigOption("lock_timeout", value, PGC_USERSET, PGC_S_SESSION);
+	stepwise_commit(s);
+}
+
+/*
+ * Runs one text at top level: sql, or the statement itself where that is NULL.
+ * CONCURRENTLY goes without lock_timeout, which would count its waits for
+ * snapshots; at the session's level, since it commits in its middle.
+ */
+static void
+stepwise_run_top_level(Stepwise *s, int index, const char *sql)
+{
+	bool		concurrently = s->shape->statements[index].concurrently;
+	char	   *lock_timeout = GetConfigOptionByName("lock_timeout", NULL, false);
+
+	if (concurrently)
+		stepwise_set_lock_timeout(s, "0");
+	stepwise_begin(s);
+	if (sql != NULL)
+		executor_run_sql(s->request->script, s->shape, index, sql, &s->options);
+	else
+		executor_run_alone(s->request->script, s->shape, index, &s->options);
+	stepwise_commit_statement(s, index);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	if (concurrently)
+		stepwise_set_lock_timeout(s, lock_timeout);
+}
+
+/*
+ * DISCARD ALL, as the manual says what it does: run as it is, it would free the
+ * migration lock together with the script's advisory locks.
+ */
+static void
+stepwise_discard_all(Stepwise *s, int index)
+{
+	static const char *const parts[] = {
+		"CLOSE ALL",
+		"SET SESSION AUTHORIZATION DEFAULT",
+		"RESET ALL",
+		"DEALLOCATE ALL",
+		"UNLISTEN *",
+		"SELECT pg_catalog.pg_advisory_unlock_all()",
+		"DISCARD PLANS",
+		"DISCARD TEMP",
+		"DISCARD SEQUENCES"
+	};
+
+	for (int i = 0; i < (int) lengthof(parts); i++)
+		stepwise_run_top_level(s, index, parts[i]);
+}
+
+/* Asks index_repair about a statement, before or after it ran. */
+static void
+stepwise_ask_repair(Stepwise *s, int index, bool interrupted, IndexRepair *repair)
+{
+	StepwisePlace place = {s, index};
+	ErrorContextCallback callback;
+
+	callback.callback = stepwise_errcontext;
+	callback.arg = &place;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	stepwise_begin(s);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (repair != NULL)
+		index_repair_judge(stepwise_parse(s, index),
+						   script_statement_text(s->request->script, index),
+						   interrupted, repair);
+	else
+		index_repair_check(stepwise_parse(s, index));
+	PopActiveSnapshot();
+	if (repair != NULL)
+		stepwise_commit(s);
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Runs what a repair asks for, under the lock that it names: somebody may be
+ * building that index by hand, so wait for that and look again. Returns false
+ * where the index turned out to be valid.
+ */
+static bool
+stepwise_run_repair(Stepwise *s, int index, const IndexRepair *repair)
+{
+	LOCKTAG		tag;
+	bool		needed = true;
+	ListCell   *lc;
+
+	if (OidIsValid(repair->table))
+	{
+		SET_LOCKTAG_RELATION(tag, MyDatabaseId, repair->table);
+		stepwise_begin(s);
+		(void) LockAcquire(&tag, ShareUpdateExclusiveLock, true, false);
+		needed = !OidIsValid(repair->index) || index_repair_still_invalid(repair->index);
+		stepwise_commit(s);
+	}
+	if (needed)
+	{
+		if (repair->notice != NULL)
+			ereport(NOTICE, (errmsg("%s", repair->notice)));
+		foreach(lc, repair->first)
+			stepwise_run_top_level(s, index, lfirst(lc));
+	}
+	if (OidIsValid(repair->table))
+		(void) LockRelease(&tag, ShareUpdateExclusiveLock, true);
+	return needed;
+}
+
+/*
+ * Clears away what an earlier try of the statement left, one index after the
+ * other. Returns false where the statement itself need not run any more.
+ */
+static bool
+stepwise_repair(Stepwise *s, int index, bool interrupted)
+{
+	for (;;)
+	{
+		IndexRepair repair = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		stepwise_ask_repair(s, index, interrupted, &repair);
+		if (repair.first == NIL && repair.notice != NULL)
+			ereport(NOTICE, (errmsg("%s", repair.notice)));
+		if (repair.first == NIL)
+			return repair.verdict == INDEX_REPAIR_RUN;
+		(void) stepwise_run_repair(s, index, &repair);
+		if (repair.verdict == INDEX_REPAIR_FINALIZE)
+			return false;
+	}
+}
+
+/* A statement that cannot run in a transaction block. */
+static void
+stepwise_run_nontransactional(Stepwise *s, int step, int index)
+{
+	bool		needed = stepwise_repair(s, index, s->progress.step_running == step);
+
+	if (needed && s->progress.step_running != step)
+	{
+		stepwise_begin(s);
+		s->progress.step_running = step;
+		ledger_update_attempt(&s->request->identity, &s->progress);
+		stepwise_commit(s);
+	}
+	if (needed)
+	{
+		if (strcmp(s->shape->statements[index].command, "DISCARD ALL") == 0)
+			stepwise_discard_all(s, index);
+		else
+			stepwise_run_top_level(s, index, NULL);
+	}
+
+	stepwise_ask_repair(s, index, false, NULL);
+	stepwise_step_done(s, step);
+	stepwise_commit(s);
+}
+
+static void
+stepwise_run_steps(Stepwise *s)
+{
+	/* A human's word may have finished the last step. */
+	if (s->progress.steps_done >= s->shape->steps)
+	{
+		stepwise_begin(s);
+		stepwise_record(s);
+		stepwise_commit(s);
+	}
+	while (s->progress.steps_done < s->shape->steps)
+	{
+		int			step = s->progress.steps_done + 1;
+		int			from;
+		int			to;
+		int			alone;
+
+		CHECK_FOR_INTERRUPTS();
+		stepwise_range(s, step, &from, &to);
+		alone = stepwise_alone(s, from, to);
+		if (alone >= 0)
+			stepwise_run_nontransactional(s, step, alone);
+		else
+			(void) stepwise_run_transactional(s, step, from, to);
+	}
+}
+
+/* The attempt failed, or was interrupted from outside. */
+static void
+stepwise_record_failure(Stepwise *s, const ErrorData *edata)
+{
+	LedgerAttempt end = {0};
+
+	end.outcome = ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ?
+		"interrupted" : "failed";
+	end.sqlstate = unpack_sql_state(edata->sqlerrcode);
+	end.message = edata->message;
+	end.detail = edata->detail;
+	end.line = s->request->script->error_line;
+	StartTransactionCommand();
+	MemoryContextSwitchTo(s->context);
+
+	/* A statement that failed is known to have ended. */
+	if (strcmp(end.outcome, "failed") == 0 && s->progress.step_running != 0)
+	{
+		s->progress.step_running = 0;
+		ledger_update_attempt(&s->request->identity, &s->progress);
+	}
+	ledger_end_attempt(&s->request->identity, s->progress.id, &end);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(s->context);
+}
+
+/* What is done stays done: say so behind the error's own hint. */
+static void
+stepwise_help(const Stepwise *s, ErrorData *edata)
+{
+	char	   *next = s->progress.steps_done == 0 ?
+		pstrdup("No step of it is done. Run it again: what the failed one may have left is cleared away first.") :
+		psprintf("%d of its %d steps are done, and stay: run it again to go on with step %d.",
+				 s->progress.steps_done, s->progress.steps, s->progress.steps_done + 1);
+
+	/* A statement that was alone and is refused all the same. */
+	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION ||
+		edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION)
+		next = psprintf("The server refuses it inside of DO, functions and EXECUTE: write the statement itself into the script. %s",
+						next);
+	edata->hint = edata->hint == NULL ? next : psprintf("%s %s", edata->hint, next);
+}
+
+/*
+ * Runs a script to its end, from the step on that an earlier attempt left
+ * unfinished. first_cut: where the server's refusal cut it in the caller, from
+ * 1, negative where the statement runs alone; 0: nowhere. Errors: those of the script, and what admission raises; the
+ * attempt is recorded by then.
+ */
+StepwiseOutcome
+stepwise_run(Request *request, int first_cut)
+{
+	Stepwise   *s = palloc0(sizeof(Stepwise));
+
+	s->outcome = STEPWISE_APPLIED;
+	s->first_cut = first_cut;
+	s->request = request;
+	s->context = CurrentMemoryContext;
+	s->refusal.index = -1;
+	s->options.track = request->track;
+	s->options.register_hint = psprintf("SELECT tapmig.register(%s)",
+										quote_literal_cstr(request->version.text));
+	s->options.check_deferred = true;
+	s->options.in_worker = true;
+	s->options.refusal = &s->refusal;
+	s->options.lock_timeout_ms = request->settings.lock_timeout_ms;
+
+	PG_TRY();
+	{
+		if (stepwise_prepare(s))
+			stepwise_run_steps(s);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(s->context);
+		edata = CopyErrorData();
+		FlushErrorState();
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(s->context);
+		if (s->begun)
+		{
+			stepwise_record_failure(s, edata);
+			stepwise_help(s, edata);
+		}
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	return s->outcome;
+}
