@@ -92,7 +92,7 @@ for my $signal (qw(TERM HUP))
 	($exit, $out, $err) = $runner->finish(60);
 	is($exit, 143, "$signal: exit code 143");
 	is($out, '', "$signal: nothing is said to be applied");
-	like($err, qr/\Atapmig: terminated: the server finishes the statement under way in 002_gate\nHINT:  Run tapmig up again/,
+	like($err, qr/\Atapmig: terminated: the server finishes what is under way in 002_gate\nHINT:  Run tapmig up again/,
 		"$signal: what goes on is said");
 	is(clients(), 1, "$signal: the statement goes on");
 	cleaned_up($signal);

@@ -1,0 +1,54 @@
+# A stepwise script's transaction options and RESETs mean what they mean in psql;
+# an error at a commit has its place; a refused statement is not tried twice.
+
+use strict;
+use warnings;
+
+use TapmigTest;
+use Test::More;
+
+my $node = tapmig_node('main');
+
+sql_try($node, $_)
+  for 'CREATE TABLE seen (what text)',
+  'CREATE TABLE parent (i int PRIMARY KEY)',
+  'CREATE TABLE child (i int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)',
+  'CREATE DATABASE other', "ALTER DATABASE postgres SET work_mem = '9MB'";
+
+is_error(
+	run($node, 1, "BEGIN READ ONLY;\nINSERT INTO seen VALUES ('x');\nCOMMIT;\nVACUUM seen;\n"),
+	'25006', qr/read-only transaction/, 'BEGIN READ ONLY is obeyed');
+is(sql_value($node, 'SELECT count(*) FROM seen'), 0, 'and nothing is written');
+
+is( run($node, 2,
+		"VACUUM seen;\nBEGIN ISOLATION LEVEL SERIALIZABLE;\n"
+		  . "INSERT INTO seen SELECT current_setting('transaction_isolation');\nCOMMIT;\n"
+		  . "BEGIN;\nINSERT INTO seen SELECT current_setting('transaction_isolation');\nCOMMIT;\n"
+		  . "BEGIN READ ONLY;\nSELECT 1;\nCOMMIT;\n")->{value},
+	'applied', 'a level for one of several transactions');
+is(sql_value($node, "SELECT string_agg(what, ',' ORDER BY what DESC) FROM seen"),
+	'serializable,read committed', 'holds in that one only');
+
+sql_try($node, 'DELETE FROM seen');
+is( run($node, 3,
+		"VACUUM seen;\nINSERT INTO seen SELECT current_setting('work_mem');\nRESET work_mem;\n"
+		  . "INSERT INTO seen SELECT current_setting('work_mem');\n", options => '')->{value},
+	'applied', 'a RESET in the worker');
+my $session = session($node);
+$session->try("SET work_mem = '8MB'");
+$session->try("CALL tapmig.run('4', E'VACUUM seen;\\nINSERT INTO seen SELECT current_setting(''work_mem'');\\nRESET work_mem;\\nINSERT INTO seen SELECT current_setting(''work_mem'');')");
+$session->close;
+is(sql_value($node, "SELECT string_agg(what, ',') FROM seen"), '9MB,9MB,8MB,9MB',
+	"gives the database's default, as in the session");
+
+my $r = run($node, 5, "VACUUM seen;\nDO \$\$BEGIN COMMIT; INSERT INTO child VALUES (1); END\$\$;\n");
+is_error($r, '23503', qr/foreign key/, 'an error at the commit of a statement that runs alone');
+like($r->{context}, qr/migration 5, statement 2 of 2, line 2/, 'has its place');
+is(sql_value($node, "SELECT line FROM tapmig.attempts WHERE version = '5'"), 2, 'also in the attempt');
+
+$r = run($node, 6, "DO \$\$BEGIN RAISE NOTICE 'once more'; COMMIT; END\$\$");
+is($r->{value}, 'applied', 'a DO that commits');
+is(scalar(grep { /once more/ } @{ $r->{notices} }), 2,
+	'runs in one try that is rolled back, and alone');
+
+done_testing();
