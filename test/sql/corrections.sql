@@ -44,6 +44,15 @@ CALL tapmig.run('4', E'INSERT INTO corrections_t VALUES (2);\nCREATE UNIQUE INDE
 SELECT i FROM corrections_t;
 SELECT indisvalid FROM pg_index WHERE indexrelid = 'corrections_i'::regclass;
 
+-- A try that fails before it runs doesn't hide what an earlier one has done.
+DROP INDEX corrections_i;
+INSERT INTO corrections_t VALUES (2);
+CALL tapmig.run('4.5', E'CREATE TABLE corrections_one ();\nCOMMIT;\nCREATE UNIQUE INDEX CONCURRENTLY corrections_j ON corrections_t (i);');
+CALL tapmig.run('4.5', E'CREATE TABLE corrections_one ();\nCOMMIT;\nCREATE UNIQUE INDEX CONCURRENTLY corrections_j ON corrections_t (i);\nSELEC 1;');
+TRUNCATE corrections_t;
+CALL tapmig.run('4.5', E'CREATE TABLE corrections_one ();\nCOMMIT;\nCREATE UNIQUE INDEX CONCURRENTLY corrections_j ON corrections_t (i);');
+DROP TABLE corrections_one;
+
 -- register closes what was left open.
 CALL tapmig.run('5', E'SELECT 1;\nVACUUM corrections_none;');
 SELECT tapmig.register('5', E'SELECT 1;\nVACUUM corrections_none;');
