@@ -5,13 +5,14 @@
  * Each statement goes through a portal of its own, as exec_simple_query() has
  * it, but not as top level: what cannot run in a transaction block refuses
  * itself with 25001, and a COMMIT inside of a DO or CALL with 2D000. The worker
- * then runs such a statement alone, as top level. A portal,
- * and not SPI, since core computes the position of an error in a function's
- * body from the active portal's text, which then is the statement's.
+ * then runs such a statement alone, as top level. A portal, and not SPI, since
+ * core computes the position of an error in a function's body from the active
+ * portal's text, which then is the statement's.
  *
  * Every setting that the script changes is restored when it ends; on error the
- * (sub)transaction's abort does that. Nothing here begins or ends a
- * transaction. The flag that a script is running is the only state that is
+ * (sub)transaction's abort does that. In the worker, whose session is the
+ * script's own, they stay for the next step. Nothing here begins or ends a
+ * transaction, but for what a statement that runs alone does itself. The flag that a script is running is the only state that is
  * kept outside of the call, and it is put back on every way out.
  */
 #include "postgres.h"

@@ -5,7 +5,7 @@
  * Both first look the version up without the lock: what is applied stays
  * applied, and need not wait for whoever is migrating. Else they take the
  * track's lock, look again with a snapshot that is younger than the lock, run
- * the script and record it, all in one transaction.
+ * the script and record it, in one transaction.
  *
  * apply does so in the caller's transaction and lets errors pass. run is at top
  * level: it commits first, so that it waits without a snapshot, runs the script
@@ -13,6 +13,9 @@
  * is caught to record the attempt: the subtransaction's abort unwinds what the
  * script left open in the executor and SPI, after which SPI_rollback() ends the
  * transaction as a ROLLBACK in a procedure does.
+ *
+ * A script that is not one transaction, by its text or by the server's refusal,
+ * is given to a worker, after a commit or rollback that frees the lock.
  *
  * Lock order: the migration lock, then what the script takes, then the rows of
  * the ledger.
