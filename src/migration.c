@@ -351,13 +351,18 @@ migration_run_in_worker(Migration *migration)
 		ErrorData  *edata = migration_roll_back(context, level);
 		LedgerAttempt end = {0};
 
-		/* A worker that was terminated left its attempt as it was. */
+		/*
+		 * A worker that was terminated left its attempt as it was. A second
+		 * cancel must not keep that from being recorded.
+		 */
+		HOLD_CANCEL_INTERRUPTS();
 		end.sqlstate = unpack_sql_state(edata->sqlerrcode);
 		end.message = edata->message;
 		if (pid != 0)
 			ledger_interrupt_attempt(&request->identity, request->track,
 									 &request->version, pid, &end);
 		SPI_commit();
+		RESUME_CANCEL_INTERRUPTS();
 		ReThrowError(edata);
 	}
 	PG_END_TRY();

@@ -280,6 +280,7 @@ launch_stop(Launch *launch)
 	TerminateBackgroundWorker(launch->handle);
 	(void) WaitForBackgroundWorkerShutdown(launch->handle);
 	RESUME_CANCEL_INTERRUPTS();
+	QueryCancelPending = false;
 }
 
 /*

@@ -89,6 +89,10 @@ stopped('timeout', '005_timeout', 'interrupted', '57014', qr/canceling statement
 	is($exit, 130, 'runner: exit code 130') or diag $err;
 	is($out, '', 'runner: nothing is said to be applied');
 	ok(no_worker($node), 'runner: no worker is left');
+
+	# The runner doesn't wait for its backend, which writes this behind the worker's end.
+	ok(wait_until($node, "SELECT outcome <> 'running' FROM tapmig.attempts WHERE version = '007' ORDER BY id DESC LIMIT 1"),
+		'runner: the attempt has ended');
 	is(attempt($node, '007_int')->{outcome}, 'interrupted', 'runner: the attempt was interrupted');
 	($exit, $out, $err) = run_tapmig($node, [ 'status', '--dir', $dir ]);
 	is($exit, 6, 'status: something is to be done');
