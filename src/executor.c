@@ -202,6 +202,7 @@ executor_run_statements(ExecutorState *state, int from, int to)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "tapmig statement",
 												  ALLOCSET_DEFAULT_SIZES);
+	const ExecutorObserver *observer = state->options->observer;
 	bool		in_worker = state->options->in_worker;
 	int			nest = in_worker ? 0 : NewGUCNestLevel();
 	ErrorContextCallback callback;
@@ -231,9 +232,13 @@ executor_run_statements(ExecutorState *state, int from, int to)
 			continue;
 		executor_report_activity(state);
 		executor_arm_timeout(state);
+		if (observer != NULL)
+			observer->before(state->index, observer->arg);
 		old = MemoryContextSwitchTo(context);
 		executor_run_statement(state);
 		MemoryContextSwitchTo(old);
+		if (observer != NULL)
+			observer->after(state->index, observer->arg);
 		MemoryContextReset(context);
 		if (in_worker)
 			SetClientEncoding(GetDatabaseEncoding());

@@ -15,6 +15,14 @@ typedef struct ExecutorRefusal
 	int			sqlstate;		/* 25001, 2D000 or 55P04 */
 } ExecutorRefusal;
 
+/* Who looks on while statements run one after the other in a transaction. */
+typedef struct ExecutorObserver
+{
+	void		(*before) (int index, void *arg);	/* statement index begins */
+	void		(*after) (int index, void *arg);	/* it has ended without an error */
+	void	   *arg;
+} ExecutorObserver;
+
 typedef struct ExecutorOptions
 {
 	const char *track;			/* for pg_stat_activity */
@@ -24,6 +32,7 @@ typedef struct ExecutorOptions
 	bool		check_deferred; /* check deferred constraints at the end */
 	bool		in_worker;		/* settings stay, statement_timeout is armed here */
 	ExecutorRefusal *refusal;	/* filled instead of raising TM003, or NULL */
+	const ExecutorObserver *observer;	/* or NULL; not for statements that run alone */
 } ExecutorOptions;
 
 extern void executor_install_hooks(void);

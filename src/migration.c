@@ -191,6 +191,7 @@ migration_execute(Migration *migration)
 	options.check_deferred = migration->top_level;
 	options.in_worker = false;
 	options.refusal = migration->may_launch ? &migration->refusal : NULL;
+	options.observer = NULL;
 
 	migration->trying = true;
 	executor_run(request->script, migration->shape, &options);
