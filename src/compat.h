@@ -35,6 +35,13 @@
 #define COMPAT_PROC_LXID(proc)		((proc)->lxid)
 #endif
 
+/* Whether this process holds a lock, in that mode. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_LOCK_HELD_BY_ME(tag, mode)	LockHeldByMe(tag, mode, false)
+#else
+#define COMPAT_LOCK_HELD_BY_ME(tag, mode)	LockHeldByMe(tag, mode)
+#endif
+
 /* The local copy of the backends' status entries, by a 1-based index. */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_BEENTRY_BY_INDEX(i)	pgstat_get_local_beentry_by_index(i)

@@ -19,6 +19,7 @@
 #include <math.h>
 
 #include "access/xact.h"
+#include "catalog/objectaccess.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "lib/stringinfo.h"
@@ -32,6 +33,7 @@
 #include "storage/sinvaladt.h"
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -264,29 +266,67 @@ migration_lock_try_session(Oid extension, const char *track)
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* What migration_lock_keep() retakes. */
+/*
+ * What migration_lock_keep() keeps, and the transaction that has it for itself
+ * too. They live as long as the process.
+ */
 static LOCKTAG migration_lock_kept;
+static LocalTransactionId migration_lock_kept_in = InvalidLocalTransactionId;
+static object_access_hook_type migration_lock_previous_hook = NULL;
 
+/*
+ * The session's lock can be freed by a function only, so the transaction takes
+ * the lock for itself before its first one: not for a subtransaction, whose
+ * rollback gives locks back and not those that a function freed.
+ */
 static void
-migration_lock_before_commit(XactEvent event, void *arg)
+migration_lock_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
+							 int sub_id, void *arg)
 {
-	if ((event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT) &&
-		LockAcquire(&migration_lock_kept, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR,
-				(errcode(TAPMIG_ERRCODE_BUSY),
-				 errmsg("another session took the migration lock that the script had given up")));
+	if (migration_lock_previous_hook)
+		migration_lock_previous_hook(access, class_id, object_id, sub_id, arg);
+
+	if (access == OAT_FUNCTION_EXECUTE && TopTransactionResourceOwner != NULL &&
+		migration_lock_kept_in != COMPAT_PROC_LXID(MyProc))
+	{
+		ResourceOwner owner = CurrentResourceOwner;
+
+		/* Held by the session still: a count, and no wait. */
+		CurrentResourceOwner = TopTransactionResourceOwner;
+		(void) LockAcquire(&migration_lock_kept, ExclusiveLock, false, true);
+		CurrentResourceOwner = owner;
+		migration_lock_kept_in = COMPAT_PROC_LXID(MyProc);
+	}
 }
 
 /*
- * From now on every transaction of this process retakes the session's lock
- * before it commits: pg_advisory_unlock_all() in a script frees it. For a
- * process that lives for one script only.
+ * While the transaction has the lock still, the session takes it back. At an
+ * abort as well, whose callbacks run before the locks are released; that cannot
+ * fail, since a lock which is held already is only counted.
+ */
+static void
+migration_lock_at_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	if (COMPAT_LOCK_HELD_BY_ME(&migration_lock_kept, ExclusiveLock))
+		(void) LockAcquire(&migration_lock_kept, ExclusiveLock, true, true);
+	else if (event == XACT_EVENT_PRE_COMMIT)
+		elog(ERROR, "the worker lost the migration lock");
+}
+
+/*
+ * From now on this process has the lock until it ends, whatever a script does
+ * between: pg_advisory_unlock_all() frees what the session holds. For a process
+ * that lives for one script only; it has the session's lock.
  */
 void
 migration_lock_keep(Oid extension, const char *track)
 {
 	migration_lock_tag(&migration_lock_kept, extension, track);
-	RegisterXactCallback(migration_lock_before_commit, NULL);
+	migration_lock_previous_hook = object_access_hook;
+	object_access_hook = migration_lock_object_access;
+	RegisterXactCallback(migration_lock_at_end, NULL);
 }
 
 /*

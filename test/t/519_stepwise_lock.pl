@@ -51,6 +51,33 @@ for my $what (sort keys %unlock)
 	is(sql_value($node, "SELECT count(*) FROM seen WHERE what LIKE '%$version'"), 1, "$what: it ran once");
 }
 
+# A block frees it in its second transaction, and waits: in a third one after a
+# ROLLBACK, behind a caught error, and right there.
+my %later = (
+	'right there'          => "PERFORM pg_advisory_unlock_all(); PERFORM gate();",
+	'with another clause'  => "PERFORM * FROM pg_advisory_unlock_all(); PERFORM gate();",
+	'behind a rollback'    => "PERFORM pg_advisory_unlock_all(); ROLLBACK; PERFORM gate();",
+	'behind a caught error' => "BEGIN PERFORM pg_advisory_unlock_all(); PERFORM 1 / (SELECT 0); EXCEPTION WHEN division_by_zero THEN NULL; END; PERFORM gate();",
+);
+sql_try($node, "CREATE FUNCTION gate() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_xact_lock(4713)'");
+for my $what (sort keys %later)
+{
+	my $version = $n++;
+	my ($first, $gate) = map { session($node) } 1 .. 2;
+	my $script = "DO \$\$BEGIN COMMIT; $later{$what} INSERT INTO seen VALUES ('later $version'); END\$\$;\n";
+	$gate->try('SELECT pg_advisory_lock(4713)');
+	start_run($first, $version, $script);
+	my $worker = worker_pid($node);
+	ok(wait_blocked($node, $worker), "unlocked later, $what: the worker waits");
+	my $r = run($node, 600 + $version, 'SELECT 1', options => '-c tapmig.wait_timeout=0');
+	is_error($r, 'TM004', undef, "unlocked later, $what: no other run gets in");
+	like($r->{detail} // '', qr/Process $worker /, "unlocked later, $what: which names the worker");
+	is_error(apply($node, 600 + $version, 'SELECT 1'), 'TM004', undef, "unlocked later, $what: nor an apply");
+	$gate->close;
+	is($first->finish->{value}, 'applied', "unlocked later, $what: it ends well");
+	is(sql_value($node, "SELECT count(*) FROM seen WHERE what = 'later $version'"), 1, "unlocked later, $what: it ran once");
+}
+
 # Another track goes on meanwhile.
 {
 	my $holder = holder($node);
