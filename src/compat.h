@@ -93,6 +93,33 @@
 #define COMPAT_OWNS_RELATION(relation, role)	pg_class_ownercheck(relation, role)
 #endif
 
+/* The fast-path slots of a process; their modes, three bits a slot, need a mask. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_FAST_PATH_SLOTS		FastPathLockSlotsPerBackend()
+#define COMPAT_FAST_PATH_BITS(proc, slot) \
+	((LOCKMASK) ((proc)->fpLockBits[(slot) / FP_LOCK_SLOTS_PER_GROUP] >> \
+				 (3 * ((slot) % FP_LOCK_SLOTS_PER_GROUP))))
+#else
+#define COMPAT_FAST_PATH_SLOTS		FP_LOCK_SLOTS_PER_BACKEND
+#define COMPAT_FAST_PATH_BITS(proc, slot) \
+	((LOCKMASK) ((proc)->fpLockBits >> (3 * (slot))))
+#endif
+
+/* The locks of one partition that a process holds; needs storage/lock.h. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_FOREACH_PROCLOCK(proclock, list) \
+	for (dlist_node *node_ = (list)->head.next ? (list)->head.next : &(list)->head; \
+		 node_ != &(list)->head && \
+		 ((proclock) = dlist_container(PROCLOCK, procLink, node_), true); \
+		 node_ = node_->next)
+#else
+#define COMPAT_FOREACH_PROCLOCK(proclock, list) \
+	for ((proclock) = (PROCLOCK *) SHMQueueNext(list, list, offsetof(PROCLOCK, procLink)); \
+		 (proclock) != NULL; \
+		 (proclock) = (PROCLOCK *) SHMQueueNext(list, &(proclock)->procLink, \
+												offsetof(PROCLOCK, procLink)))
+#endif
+
 /*
  * libpq/libpq.h needs the headers of every library that the server was built
  * with; this is its PQcommMethods, alike from 14 on.

@@ -1,0 +1,141 @@
+/*
+ * held_locks.c
+ *		The relation locks that this backend holds.
+ *
+ * Reads this backend's own lists only, since GetLockStatusData() takes all
+ * partition locks at once and copies everybody's locks, which is too dear to
+ * be done after each statement of a long script. No transaction is needed, and
+ * no state is kept.
+ *
+ * Order of the lightweight locks: the fast-path slots first, then partition
+ * after partition, one at a time. Another backend may move one of our fast-path
+ * locks to the shared table in between: it is then seen in both, never in none.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+
+#include "compat.h"
+#include "held_locks.h"
+
+/* The modes of a fast-path slot: three bits, from AccessShareLock on. */
+#define FAST_PATH_BITS	3
+#define FAST_PATH_MASK	((1 << FAST_PATH_BITS) - 1)
+#define FAST_PATH_FIRST	AccessShareLock
+
+typedef struct HeldLocksList
+{
+	HeldLock   *locks;
+	int			n;
+	int			max;
+} HeldLocksList;
+
+static void
+held_locks_add(HeldLocksList *list, Oid database, Oid relation, LOCKMASK modes)
+{
+	if (list->n == list->max)
+	{
+		list->max *= 2;
+		list->locks = repalloc_huge(list->locks, (Size) list->max * sizeof(HeldLock));
+	}
+	list->locks[list->n].database = database;
+	list->locks[list->n].relation = relation;
+	list->locks[list->n].modes = modes;
+	list->n++;
+}
+
+static void
+held_locks_read_fast_path(HeldLocksList *list)
+{
+	LWLockAcquire(&MyProc->fpInfoLock, LW_SHARED);
+	for (int i = 0; i < COMPAT_FAST_PATH_SLOTS; i++)
+	{
+		LOCKMASK	modes = (COMPAT_FAST_PATH_BITS(MyProc, i) & FAST_PATH_MASK) << FAST_PATH_FIRST;
+
+		if (modes != 0)
+			held_locks_add(list, MyProc->databaseId, MyProc->fpRelId[i], modes);
+	}
+	LWLockRelease(&MyProc->fpInfoLock);
+}
+
+static void
+held_locks_read_shared(HeldLocksList *list)
+{
+	for (int i = 0; i < NUM_LOCK_PARTITIONS; i++)
+	{
+		LWLock	   *partition = LockHashPartitionLockByIndex(i);
+		PROCLOCK   *proclock;
+
+		LWLockAcquire(partition, LW_SHARED);
+		COMPAT_FOREACH_PROCLOCK(proclock, &MyProc->myProcLocks[i])
+		{
+			const LOCKTAG *tag = &proclock->tag.myLock->tag;
+
+			if (tag->locktag_type == LOCKTAG_RELATION && proclock->holdMask != 0 &&
+				(tag->locktag_field1 == MyDatabaseId || tag->locktag_field1 == InvalidOid))
+				held_locks_add(list, tag->locktag_field1, tag->locktag_field2,
+							   proclock->holdMask);
+		}
+		LWLockRelease(partition);
+	}
+}
+
+static int
+held_locks_compare(const void *a, const void *b)
+{
+	const HeldLock *x = a;
+	const HeldLock *y = b;
+
+	if (x->relation != y->relation)
+		return x->relation < y->relation ? -1 : 1;
+	if (x->database != y->database)
+		return x->database < y->database ? -1 : 1;
+	return 0;
+}
+
+/*
+ * Reads the locks on relations of this database and on shared catalogs that
+ * this backend holds now, its session's as well as its transaction's.
+ *
+ * *locks is palloc'd in the current memory context, has one element a relation
+ * and is sorted by the relation's oid; returns their number. A lock that is
+ * being waited for is not held. Errors: none but out of memory.
+ */
+int
+held_locks_read(HeldLock **locks)
+{
+	HeldLocksList list;
+	int			n = 0;
+
+	list.n = 0;
+	list.max = 64;
+	list.locks = palloc(list.max * sizeof(HeldLock));
+	held_locks_read_fast_path(&list);
+	held_locks_read_shared(&list);
+
+	/* A relation may be in both places, with other modes in each. */
+	qsort(list.locks, list.n, sizeof(HeldLock), held_locks_compare);
+	for (int i = 0; i < list.n; i++)
+	{
+		if (n > 0 && held_locks_compare(&list.locks[n - 1], &list.locks[i]) == 0)
+			list.locks[n - 1].modes |= list.locks[i].modes;
+		else
+			list.locks[n++] = list.locks[i];
+	}
+	*locks = list.locks;
+	return n;
+}
+
+/* The strongest of the modes, NoLock where there is none. */
+LOCKMODE
+held_locks_strongest(LOCKMASK modes)
+{
+	for (LOCKMODE mode = AccessExclusiveLock; mode > NoLock; mode--)
+	{
+		if (modes & LOCKBIT_ON(mode))
+			return mode;
+	}
+	return NoLock;
+}

@@ -1,0 +1,20 @@
+/*
+ * held_locks.h
+ *		The relation locks that this backend holds.
+ */
+#ifndef TAPMIG_HELD_LOCKS_H
+#define TAPMIG_HELD_LOCKS_H
+
+#include "storage/lock.h"
+
+typedef struct HeldLock
+{
+	Oid			database;		/* InvalidOid: a shared catalog */
+	Oid			relation;
+	LOCKMASK	modes;			/* all that are held, LOCKBIT_ON(mode) each */
+} HeldLock;
+
+extern int	held_locks_read(HeldLock **locks);
+extern LOCKMODE held_locks_strongest(LOCKMASK modes);
+
+#endif							/* TAPMIG_HELD_LOCKS_H */
