@@ -76,7 +76,8 @@ admission_check_requires(const Request *request)
 		Version		version;
 
 		version_parse(lfirst(lc), &version);
-		if (ledger_find(&request->identity, request->track, &version) == NULL &&
+		if (!request->warned &&
+			ledger_find(&request->identity, request->track, &version) == NULL &&
 			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_MISSING),
@@ -90,7 +91,8 @@ admission_check_requires(const Request *request)
 		Version		version;
 
 		version_parse(lfirst(lc), &version);
-		if (ledger_find(&request->identity, request->track, &version) == NULL &&
+		if (!request->warned &&
+			ledger_find(&request->identity, request->track, &version) == NULL &&
 			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
 			ereport(WARNING,
 					(errmsg("migration %s compensates %s, which is not applied",
@@ -160,7 +162,8 @@ admission_is_out_of_order(const Request *request)
 
 	if (key == NULL || version_compare_keys(request->version.key, key) > 0)
 		return false;
-	if (request->settings.out_of_order == SETTINGS_ALLOW)
+	if (request->settings.out_of_order == SETTINGS_ALLOW ||
+		(request->settings.out_of_order == SETTINGS_WARN && request->warned))
 		return true;
 	ereport(request->settings.out_of_order == SETTINGS_ERROR ? ERROR : WARNING,
 			(errcode(TAPMIG_ERRCODE_OUT_OF_ORDER),

@@ -35,6 +35,15 @@
 #define COMPAT_PROC_LXID(proc)		((proc)->lxid)
 #endif
 
+/* Whether two entries of the lock table are of one transaction. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_LOCK_SAME_TRANSACTION(a, b) \
+	VirtualTransactionIdEquals((a)->vxid, (b)->vxid)
+#else
+#define COMPAT_LOCK_SAME_TRANSACTION(a, b) \
+	((a)->backend == (b)->backend && (a)->lxid == (b)->lxid)
+#endif
+
 /* Whether this process holds a lock, in that mode. */
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_LOCK_HELD_BY_ME(tag, mode)	LockHeldByMe(tag, mode, false)

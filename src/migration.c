@@ -14,6 +14,10 @@
  * script left open in the executor and SPI, after which SPI_rollback() ends the
  * transaction as a ROLLBACK in a procedure does.
  *
+ * A lock that could not be had, or a deadlock, ends a try and not the call: run
+ * gives up its transaction and begins at the lock again, apply gives up the
+ * subtransaction that its tries run in.
+ *
  * A script that is not one transaction, by its text or by the server's refusal,
  * is given to a worker, after a commit or rollback that frees the lock.
  *
@@ -34,7 +38,9 @@
 #include "admission.h"
 #include "errors.h"
 #include "executor.h"
+#include "held_locks.h"
 #include "migration.h"
+#include "retry.h"
 #include "shape.h"
 #include "worker_launch.h"
 
@@ -46,6 +52,8 @@ typedef struct Migration
 	bool		may_launch;		/* and called by the client itself: a worker may run it */
 	bool		trying;			/* an error now is a failed try of the script */
 	bool		needs_worker;	/* the script is, or turned out to be, stepwise */
+	bool		try_again;		/* a lock could not be had: another try is due */
+	Retry	   *retry;			/* NULL until the script's first try */
 	ExecutorRefusal refusal;
 	TimestampTz started_at;
 } Migration;
@@ -129,6 +137,8 @@ migration_read(Migration *migration)
 	shape_check(request->script, migration->shape);
 	migration->trying = false;
 
+	if (request->warned)
+		return;
 	foreach(lc, request->script->notices)
 		ereport(NOTICE, (errmsg("%s", (char *) lfirst(lc))));
 	if (migration->shape->lone_commit >= 0)
@@ -178,7 +188,7 @@ migration_execute(Migration *migration)
 		shape_refuse_stepwise(request->script, migration->shape->stepwise_at,
 							  migration->shape->stepwise_what,
 							  migration_stepwise_hint(migration));
-	if (migration->shape->runs == 0)
+	if (migration->shape->runs == 0 && !request->warned)
 		ereport(WARNING,
 				(errmsg("migration %s is empty", request->version.label),
 				 errdetail("Its script has no statement that does anything; it is recorded all the same.")));
@@ -191,12 +201,106 @@ migration_execute(Migration *migration)
 	options.check_deferred = migration->top_level;
 	options.in_worker = false;
 	options.refusal = migration->may_launch ? &migration->refusal : NULL;
-	options.observer = NULL;
+	if (migration->retry == NULL)
+		migration->retry = retry_create(&request->settings, request->version.label);
+	options.observer = retry_observer(migration->retry);
 
 	migration->trying = true;
+	retry_begin(migration->retry, options.lock_timeout_ms > 0);
 	executor_run(request->script, migration->shape, &options);
+	retry_end(migration->retry, false);
 	request_record(request, "applied", out_of_order, migration->started_at);
 	return MIGRATION_APPLIED;
+}
+
+/* Whether the transaction holds a lock that could keep others waiting. */
+static bool
+migration_holds_strong(void)
+{
+	HeldLock   *locks;
+	int			n = held_locks_read(&locks);
+	bool		found = false;
+
+	for (int i = 0; i < n && !found; i++)
+		found = held_locks_strongest(locks[i].modes) > RowShareLock;
+	pfree(locks);
+	return found;
+}
+
+/*
+ * Ends a try after an error, in a PG_CATCH block: down to the nest level given.
+ * Returns the error, in the context given.
+ */
+static ErrorData *
+migration_end_try(Migration *migration, MemoryContext context, int level)
+{
+	ErrorData  *edata;
+
+	if (migration->retry != NULL)
+		retry_end(migration->retry, true);
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	while (GetCurrentTransactionNestLevel() > level)
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	return edata;
+}
+
+/*
+ * Whether another try is due, after one has been rolled back: the caller's
+ * transaction may read catalogs. Else edata is what is to be raised.
+ */
+static bool
+migration_tries_again(Migration *migration, ErrorData *edata, const char *why_not)
+{
+	if (!migration->trying || migration->retry == NULL || !retry_is_blocked(edata))
+		return false;
+	migration->request->warned = true;
+	return retry_report(migration->retry, edata, why_not);
+}
+
+/*
+ * The tries of apply, each in a subtransaction of the caller's transaction.
+ * strong: that held locks before which a try that is rolled back doesn't free.
+ */
+static MigrationOutcome
+migration_try_within(Migration *migration, bool strong)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			level = GetCurrentTransactionNestLevel();
+	volatile MigrationOutcome outcome = MIGRATION_SKIPPED;
+
+	for (;;)
+	{
+		migration->try_again = false;
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			outcome = migration_execute(migration);
+			ReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			ErrorData  *edata = migration_end_try(migration, context, level);
+
+			CurrentResourceOwner = owner;
+			migration->try_again = migration_tries_again(migration, edata,
+														 strong ?
+														 "Nothing of it was changed. The transaction holds locks from before, so that it is not tried again here: ROLLBACK and begin anew, or CALL tapmig.run at top level." :
+														 NULL);
+			if (!migration->try_again)
+				ReThrowError(edata);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (!migration->try_again)
+			return outcome;
+		retry_pause(migration->retry);
+	}
 }
 
 /*
@@ -207,8 +311,10 @@ MigrationOutcome
 migration_apply(Request *request, const char *what)
 {
 	Migration  *migration = palloc0(sizeof(Migration));
+	bool		strong;
 
 	migration->request = request;
+	strong = migration_holds_strong();
 	request_check_can_write(what);
 	if (admission_is_in_force(request, false))
 		return MIGRATION_SKIPPED;
@@ -219,7 +325,7 @@ migration_apply(Request *request, const char *what)
 	migration->started_at = GetCurrentTimestamp();
 	migration_read(migration);
 	migration_obey_options(migration);
-	return migration_execute(migration);
+	return migration_try_within(migration, strong);
 }
 
 static void
@@ -275,23 +381,17 @@ migration_try(Migration *migration)
  * then as a ROLLBACK in a procedure. Returns the error, in the context given.
  */
 static ErrorData *
-migration_roll_back(MemoryContext context, int level)
+migration_roll_back(Migration *migration, MemoryContext context, int level)
 {
-	ErrorData  *edata;
+	ErrorData  *edata = migration_end_try(migration, context, level);
 
-	MemoryContextSwitchTo(context);
-	edata = CopyErrorData();
-	FlushErrorState();
-	while (GetCurrentTransactionNestLevel() > level)
-		RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
 	SPI_rollback();
 	return edata;
 }
 
 /* Records a failed try in a transaction of its own; never fails itself. */
 static void
-migration_record_attempt(const Migration *migration, const ErrorData *edata)
+migration_record_attempt(Migration *migration, const ErrorData *edata)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -321,7 +421,7 @@ migration_record_attempt(const Migration *migration, const ErrorData *edata)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *second = migration_roll_back(context, level);
+		ErrorData  *second = migration_roll_back(migration, context, level);
 
 		ereport(WARNING,
 				(errmsg("the failed attempt could not be recorded: %s", second->message)));
@@ -349,7 +449,7 @@ migration_run_in_worker(Migration *migration)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata = migration_roll_back(context, level);
+		ErrorData  *edata = migration_roll_back(migration, context, level);
 		LedgerAttempt end = {0};
 
 		/*
@@ -395,29 +495,39 @@ migration_run(Request *request, bool nested)
 	{
 		/* Gives up the snapshot, and what the lookup held. */
 		SPI_commit();
-		request_lock(request, MIGRATION_LOCK_WITHOUT_SNAPSHOT);
-		migration->started_at = GetCurrentTimestamp();
 		migration->needs_worker = false;
 		migration->refusal.index = -1;
 		level = GetCurrentTransactionNestLevel();
 
 		PG_TRY();
 		{
+			if (migration->try_again)
+				retry_pause(migration->retry);
+			migration->try_again = false;
+			migration->trying = false;
+			request_lock(request, MIGRATION_LOCK_WITHOUT_SNAPSHOT);
+			migration->started_at = GetCurrentTimestamp();
 			outcome = migration_try(migration);
 		}
 		PG_CATCH();
 		{
-			ErrorData  *edata = migration_roll_back(context, level);
+			ErrorData  *edata = migration_roll_back(migration, context, level);
 
-			if (migration->refusal.index < 0)
+			migration->needs_worker = migration->refusal.index >= 0;
+			if (!migration->needs_worker)
 			{
-				if (migration->trying)
-					migration_record_attempt(migration, edata);
-				ReThrowError(edata);
+				migration->try_again = migration_tries_again(migration, edata, NULL);
+				if (!migration->try_again)
+				{
+					if (migration->trying)
+						migration_record_attempt(migration, edata);
+					ReThrowError(edata);
+				}
 			}
-			migration->needs_worker = true;
 		}
 		PG_END_TRY();
+		if (migration->try_again)
+			continue;
 		if (!migration->needs_worker)
 			return outcome;
 

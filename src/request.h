@@ -24,6 +24,7 @@ typedef struct Request
 	bytea	   *checksum;		/* NULL: no script */
 	TimestampTz waiting_since;	/* of the first wait for the lock, 0: none */
 	Script	   *script;			/* made by request_read_script() */
+	bool		warned;			/* an earlier try has given the warnings */
 } Request;
 
 extern void request_begin(Request *request, const char *version, const text *sql,

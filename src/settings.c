@@ -34,6 +34,8 @@ static bool settings_defined = false;
 static char *settings_track = NULL;
 static int	settings_wait_timeout;
 static int	settings_lock_timeout;
+static int	settings_lock_retries;
+static int	settings_retry_work;
 static int	settings_out_of_order;
 static bool settings_store_sql;
 
@@ -113,6 +115,24 @@ settings_define(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("tapmig.lock_retries",
+							"Tries of a script after the first, when a lock's wait expires.",
+							"A deadlock counts like an expiry. 0 tries once.",
+							&settings_lock_retries,
+							10, 0, INT_MAX - 1,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("tapmig.retry_work",
+							"No further try once a try has worked for longer than this.",
+							"What it waited for locks does not count.",
+							&settings_retry_work,
+							30 * 1000, 0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
 	DefineCustomEnumVariable("tapmig.out_of_order",
 							 "What happens to a version below the highest applied one.",
 							 NULL,
@@ -171,6 +191,8 @@ settings_read(Settings *settings, const char *track)
 	settings->track = pstrdup(track);
 	settings->wait_timeout_ms = settings_wait_timeout;
 	settings->lock_timeout_ms = settings_lock_timeout;
+	settings->lock_retries = settings_lock_retries;
+	settings->retry_work_ms = settings_retry_work;
 	settings->out_of_order = (SettingsPolicy) settings_out_of_order;
 	settings->store_sql = settings_store_sql;
 }

@@ -17,6 +17,8 @@ typedef struct Settings
 	char	   *track;			/* palloc'd copy */
 	int			wait_timeout_ms;	/* 0: don't wait; -1: no end */
 	int			lock_timeout_ms;	/* 0: tapmig sets none */
+	int			lock_retries;	/* tries after the first */
+	int			retry_work_ms;	/* no further try after so much work */
 	SettingsPolicy out_of_order;
 	bool		store_sql;
 } Settings;

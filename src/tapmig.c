@@ -10,6 +10,7 @@
 #include "fmgr.h"
 
 #include "executor.h"
+#include "retry.h"
 #include "settings.h"
 
 PG_MODULE_MAGIC;
@@ -21,4 +22,5 @@ _PG_init(void)
 {
 	settings_define();
 	executor_install_hooks();
+	retry_install_hooks();
 }

@@ -1,0 +1,468 @@
+/*
+ * retry.c
+ *		lock_timeout shared by the waits of a try, and the next try.
+ *
+ * A statement that waits for a strong lock keeps everybody else waiting behind
+ * it, and so does a transaction that has one and waits for the next. So the
+ * waits of a try share one lock_timeout, from the first lock on that blocks
+ * writers; without one each wait has it for itself, as in any session.
+ *
+ * PostgreSQL reads lock_timeout when a wait begins, and nothing can be asked
+ * then. A timer that ticks while a try runs looks whether this process waits,
+ * for what, and since when. It writes what is left into the setting, where the
+ * next wait finds it, and keeps the lock's tag: when the error of an expiry can
+ * be caught, core has forgotten what it waited for.
+ *
+ * The caller rolls the try back before it asks for the report, which needs a
+ * transaction, reads catalogs and takes snapshots of its own. The pause needs
+ * none of it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "tcop/utility.h"
+#include "utils/backend_status.h"
+#include "utils/guc_tables.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "errors.h"
+#include "held_locks.h"
+#include "migration_lock.h"
+#include "retry.h"
+#include "retry_internal.h"
+
+/* Milliseconds. Fifty looks a lock_timeout, and no more than fifty a second. */
+#define RETRY_TICKS 50
+#define RETRY_SHORTEST_TICK 5
+#define RETRY_LONGEST_TICK 20
+
+/* Ten pauses take half a minute together. */
+#define RETRY_FIRST_PAUSE 200.0
+#define RETRY_PAUSE_GROWTH 1.6
+#define RETRY_LONGEST_PAUSE 30000.0
+
+/* Held locks read, after which only a try that has waited reads them. */
+#define RETRY_LOCKS_READ 200000
+
+struct Retry
+{
+	const char *label;
+	bool		managed;		/* the script runs under tapmig's lock_timeout */
+	int			lock_retries;
+	int			retry_work_ms;
+	int			tries;			/* ended by an expiry or a deadlock */
+	instr_time	began;
+	double		pause_ms;
+	double		this_pause_ms;	/* with its jitter */
+	ExecutorObserver observer;
+
+	/* What the watch has seen of the try that ended. */
+	double		waited_ms;
+	bool		tag_known;
+	LOCKTAG		tag;
+	LOCKMODE	mode;
+	double		wait_ms;		/* the last one */
+};
+
+/*
+ * The try that is watched, for the timer. Stopped on every way out of a try, by
+ * retry_end().
+ */
+static struct
+{
+	volatile bool active;
+	volatile bool managed;		/* lock_timeout is ours to change */
+	volatile bool strong;		/* a lock that blocks writers is held */
+	volatile bool unsure;		/* or may be: a utility statement has run */
+	GucSource	source;			/* of lock_timeout, as it was found */
+	int			nominal_ms;
+	volatile int written_ms;	/* what lock_timeout was made */
+	int			tick_ms;
+	int64		locks_read;
+
+	/* Of the wait under way, or the last one of the statement. */
+	volatile TimestampTz wait_start;	/* 0: none */
+	volatile bool counts;
+	volatile double wait_ms;
+	LOCKTAG		tag;
+	LOCKMODE	mode;
+
+	volatile double used_ms;	/* by the waits before it that count */
+	volatile double waited_ms;	/* by all before it */
+}			watch;
+
+static TimeoutId retry_timeout = MAX_TIMEOUTS;
+static struct config_generic *retry_setting = NULL;
+static ProcessUtility_hook_type retry_previous_utility = NULL;
+
+static bool
+retry_blocks_writers(LOCKMODE mode)
+{
+	return DoLockModesConflict(mode, RowExclusiveLock);
+}
+
+/* Whether nobody but tapmig has set lock_timeout since the script began. */
+static bool
+retry_owns_setting(void)
+{
+	return watch.managed && LockTimeout == watch.written_ms &&
+		retry_setting->source == PGC_S_INTERACTIVE;
+}
+
+static void
+retry_write_setting(void)
+{
+	int			shortest = 3 * watch.tick_ms;
+	double		used = watch.used_ms + (watch.counts ? watch.wait_ms : 0);
+	int			left = watch.nominal_ms - (int) used;
+
+	if (!retry_owns_setting())
+		return;
+
+	/* Long enough to be seen; a try of very many waits is cut all the same. */
+	if (left < shortest)
+		left = used < 2.0 * watch.nominal_ms ? shortest : 1;
+	left = Min(left, watch.nominal_ms);
+	watch.written_ms = left;
+	LockTimeout = left;
+}
+
+/* Adds the last wait to those before it. */
+static void
+retry_close_wait(void)
+{
+	if (watch.counts)
+		watch.used_ms += watch.wait_ms;
+	watch.waited_ms += watch.wait_ms;
+	watch.wait_ms = 0;
+	watch.counts = false;
+}
+
+/*
+ * The timer's handler, in a signal handler. It reads this process's own entry;
+ * a lock that it waits for, or has just been granted, stays where it is.
+ */
+static void
+retry_tick(void)
+{
+	LOCK	   *lock = MyProc->waitLock;
+	TimestampTz start = (TimestampTz) pg_atomic_read_u64(&MyProc->waitStart);
+	LOCKMODE	mode = MyProc->waitLockMode;
+
+	if (!watch.active || lock == NULL || start == 0)
+		return;
+	if (start != watch.wait_start)
+	{
+		retry_close_wait();
+		watch.wait_start = start;
+		watch.tag = lock->tag;
+		watch.mode = mode;
+	}
+	watch.wait_ms = Max(0, (GetCurrentTimestamp() - start) / 1000.0);
+	watch.counts = watch.strong || watch.unsure ||
+		(lock->tag.locktag_type == LOCKTAG_RELATION && retry_blocks_writers(mode));
+	retry_write_setting();
+}
+
+static void
+retry_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *dest,
+			  QueryCompletion *completion)
+{
+	(retry_previous_utility ? retry_previous_utility : standard_ProcessUtility)
+		(statement, text, read_only_tree, context, params, environment, dest, completion);
+	watch.unsure = watch.active;
+}
+
+/* Called once, by _PG_init. */
+void
+retry_install_hooks(void)
+{
+	retry_previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = retry_utility;
+}
+
+/* Whether a lock is held that keeps writers from a relation that others know. */
+static bool
+retry_holds_strong(void)
+{
+	HeldLock   *locks;
+	int			n = held_locks_read(&locks);
+	bool		found = false;
+
+	watch.locks_read += n;
+	for (int i = 0; i < n && !found; i++)
+	{
+		Relation	relation;
+
+		if (!retry_blocks_writers(held_locks_strongest(locks[i].modes)))
+			continue;
+		relation = RelationIdGetRelation(locks[i].relation);
+		found = relation == NULL || relation->rd_createSubid == InvalidSubTransactionId;
+		if (relation != NULL)
+			RelationClose(relation);
+	}
+	pfree(locks);
+	return found;
+}
+
+static void
+retry_before_statement(int index, void *arg)
+{
+	Retry	   *retry = arg;
+
+	/* The setting is the executor's, made before the first statement. */
+	if (!watch.active)
+	{
+		watch.nominal_ms = LockTimeout;
+		watch.written_ms = LockTimeout;
+		watch.source = retry_setting->source;
+		watch.managed = retry->managed && LockTimeout > 0;
+
+		/* A SET of the script's is told from ours by it. */
+		if (watch.managed)
+			retry_setting->source = PGC_S_INTERACTIVE;
+		watch.tick_ms = Min(Max(LockTimeout / RETRY_TICKS, RETRY_SHORTEST_TICK),
+							RETRY_LONGEST_TICK);
+		watch.active = true;
+		enable_timeout_every(retry_timeout,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch.tick_ms),
+							 watch.tick_ms);
+	}
+	retry_close_wait();
+	watch.wait_start = 0;
+}
+
+static void
+retry_after_statement(int index, void *arg)
+{
+	bool		has_waited = watch.wait_start != 0;
+
+	if (watch.strong || !watch.managed)
+		return;
+	if (has_waited || (watch.unsure && watch.locks_read < RETRY_LOCKS_READ))
+	{
+		watch.strong = retry_holds_strong();
+		watch.unsure = false;
+		if (!watch.strong)
+		{
+			/* What was waited for kept nobody else waiting. */
+			watch.counts = false;
+			retry_close_wait();
+			watch.used_ms = 0;
+			retry_write_setting();
+		}
+	}
+}
+
+static struct config_generic *
+retry_find_setting(const char *name)
+{
+	int			n;
+	struct config_generic **settings = compat_guc_variables(&n);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	elog(ERROR, "there is no setting %s", name);
+}
+
+/*
+ * What a script needs to be tried more than once. settings: of the call, read
+ * at its entry; label: the migration's, for messages. The result is in the
+ * current memory context.
+ */
+Retry *
+retry_create(const Settings *settings, const char *label)
+{
+	Retry	   *retry = palloc0(sizeof(Retry));
+
+	retry->label = label;
+	retry->lock_retries = settings->lock_retries;
+	retry->retry_work_ms = settings->retry_work_ms;
+	retry->pause_ms = RETRY_FIRST_PAUSE;
+	retry->observer.before = retry_before_statement;
+	retry->observer.after = retry_after_statement;
+	retry->observer.arg = retry;
+
+	if (retry_timeout == MAX_TIMEOUTS)
+		retry_timeout = RegisterTimeout(USER_TIMEOUT, retry_tick);
+	if (retry_setting == NULL)
+		retry_setting = retry_find_setting("lock_timeout");
+	return retry;
+}
+
+/*
+ * A try begins. managed: lock_timeout is tapmig's when its first statement
+ * begins, and not the session's or the script's own. Whoever calls this calls
+ * retry_end(), also after an error.
+ */
+void
+retry_begin(Retry *retry, bool managed)
+{
+	memset(&watch, 0, sizeof(watch));
+	retry->managed = managed;
+	retry->tag_known = false;
+	retry->waited_ms = 0;
+	INSTR_TIME_SET_CURRENT(retry->began);
+}
+
+/* What the executor is to tell of the try's statements. */
+const ExecutorObserver *
+retry_observer(Retry *retry)
+{
+	return &retry->observer;
+}
+
+/*
+ * The try has ended, with its statements or by an error; then this is called
+ * before anything is rolled back.
+ */
+void
+retry_end(Retry *retry, bool failed)
+{
+	if (!watch.active)
+		return;
+	disable_timeout(retry_timeout, false);
+	watch.active = false;
+
+	/* The expiry came between two ticks. */
+	if (failed && watch.wait_start != 0)
+		watch.wait_ms = Max(0, (GetCurrentTimestamp() - watch.wait_start) / 1000.0);
+	if (retry_owns_setting())
+		LockTimeout = watch.nominal_ms;
+	if (watch.managed && retry_setting->source == PGC_S_INTERACTIVE)
+		retry_setting->source = watch.source;
+	retry->tag_known = watch.wait_start != 0;
+	retry->tag = watch.tag;
+	retry->mode = watch.mode;
+	retry->wait_ms = watch.wait_ms;
+	retry_close_wait();
+	retry->waited_ms = watch.waited_ms;
+}
+
+/* Whether an error is a lock's expiry, or a deadlock. */
+bool
+retry_is_blocked(const ErrorData *edata)
+{
+	return edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
+/* What the try ran into, as a message's middle: "waited 5 s for ..." */
+static char *
+retry_what(const Retry *retry, const ErrorData *edata)
+{
+	if (edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
+		return pstrdup("met a deadlock");
+	if (!retry->tag_known)
+		return pstrdup("did not get a lock at once (NOWAIT)");
+	return psprintf("waited %s for %s", retry_duration(retry->wait_ms),
+					retry_lock_name(&retry->tag, retry->mode));
+}
+
+/* Who stood in its way, and what core's own error says of a deadlock. */
+static char *
+retry_detail(const Retry *retry, const ErrorData *edata)
+{
+	char	   *blockers = retry->tag_known ?
+		retry_blockers(&retry->tag, retry->mode) : NULL;
+	bool		deadlock = edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+
+	if (!deadlock && blockers == NULL && !retry->tag_known)
+		return edata->message;
+	if (blockers == NULL)
+		blockers = pstrdup("Nobody holds it any more.");
+	if (deadlock && edata->detail != NULL)
+		return psprintf("%s\n%s", edata->detail, blockers);
+	return blockers;
+}
+
+/*
+ * Reports the expiry or deadlock that ended a try: its (sub)transaction has been
+ * rolled back, and the current one may read catalogs. Returns whether another
+ * try is due, said in a NOTICE; else edata is turned into TM005. why_not: why
+ * there can be no other try, as a sentence and with a next action, or NULL.
+ */
+bool
+retry_report(Retry *retry, ErrorData *edata, const char *why_not)
+{
+	char	   *what = retry_what(retry, edata);
+	char	   *detail = retry_detail(retry, edata);
+	instr_time	now;
+	double		work_ms;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, retry->began);
+	work_ms = INSTR_TIME_GET_MILLISEC(now) - retry->waited_ms;
+	retry->tries++;
+
+	if (why_not == NULL && retry->tries > retry->lock_retries)
+		why_not = psprintf("Nothing was changed, in %d %s. Run it again when the table is less busy, end who blocks it (SELECT pg_terminate_backend(pid)), or raise tapmig.lock_retries.",
+						   retry->tries, retry->tries == 1 ? "try" : "tries");
+	else if (why_not == NULL && work_ms >= retry->retry_work_ms)
+		why_not = psprintf("Nothing was changed. The try had worked for %s, so that it is not begun again by itself: run it again when the table is less busy, or raise tapmig.retry_work.",
+						   retry_duration(work_ms));
+	if (why_not != NULL)
+	{
+		edata->sqlerrcode = TAPMIG_ERRCODE_BLOCKED;
+		edata->message = psprintf("migration %s is blocked: it %s", retry->label, what);
+		edata->detail = detail;
+		edata->hint = pstrdup(why_not);
+		return false;
+	}
+
+	/* Jitter: two that met must not meet again. */
+	if (retry->tries > 1)
+		retry->pause_ms = Min(retry->pause_ms * RETRY_PAUSE_GROWTH, RETRY_LONGEST_PAUSE);
+	retry->this_pause_ms = retry->pause_ms *
+		(0.75 + 0.5 * pg_prng_double(&pg_global_prng_state));
+	ereport(NOTICE,
+			(errmsg("migration %s %s and was rolled back; try %d of %d follows in %s",
+					retry->label, what, retry->tries + 1, retry->lock_retries + 1,
+					retry_duration(retry->this_pause_ms)),
+			 errdetail_internal("%s", detail),
+			 edata->context != NULL ? errcontext_msg("%s", edata->context) : 0));
+	return true;
+}
+
+/*
+ * Waits until the next try is due. The caller holds no snapshot where it can do
+ * without. Errors: whatever an interrupt raises.
+ */
+void
+retry_pause(const Retry *retry)
+{
+	char		activity[256];
+	instr_time	start;
+
+	snprintf(activity, sizeof(activity), "tapmig %s: waits to try again", retry->label);
+	pgstat_report_activity(STATE_RUNNING, activity);
+	INSTR_TIME_SET_CURRENT(start);
+	for (;;)
+	{
+		instr_time	now;
+		double		left;
+
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		left = retry->this_pause_ms - INSTR_TIME_GET_MILLISEC(now);
+		if (left <= 0)
+			break;
+		migration_lock_pause((long) left + 1);
+	}
+	pgstat_report_activity(STATE_RUNNING, debug_query_string);
+}

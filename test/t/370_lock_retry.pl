@@ -1,0 +1,207 @@
+# A script that cannot get a lock: it is rolled back, the blockers are named, and
+# it is tried again, until it is TM005.
+
+use strict;
+use warnings;
+
+use TapmigTest;
+use Test::More;
+
+my $node = tapmig_node('main', conf => "max_prepared_transactions = 5\n");
+my $fast = '-c tapmig.lock_timeout=200ms';
+
+sql_try($node, 'CREATE TABLE t (a int)');
+sql_try($node, 'INSERT INTO t VALUES (1)');
+sql_try($node, 'CREATE TABLE u (a int)');
+
+# Another session with a lock that everybody's ALTER TABLE waits for.
+sub blocker
+{
+	my (@sql) = @_;
+	my $s = session($node);
+	$s->try("SET application_name = 'web'");
+	$s->try('BEGIN');
+	$s->try($_) for @sql ? @sql : 'SELECT * FROM t';
+	return $s;
+}
+
+sub notices
+{
+	my ($r) = @_;
+	return grep { /^NOTICE: .*was rolled back; try/ } @{ $r->{notices} };
+}
+
+sub waits_to_try_again
+{
+	my ($what) = @_;
+	return wait_until($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'tapmig %$what%: waits to try again'");
+}
+
+# run: the blocker goes, the script succeeds.
+{
+	my $blocker = blocker();
+	my $run     = session($node, options => $fast);
+	$run->start("CALL tapmig.run('10_add', 'ALTER TABLE t ADD b int')");
+	ok(waits_to_try_again('10_add'), 'run: it pauses before it tries again');
+	is(sql_value($node, 'SELECT backend_xmin IS NULL FROM pg_stat_activity WHERE pid = ' . $run->pid), 't', 'run: without a snapshot');
+	is(sql_value($node, "SELECT count(*) FROM pg_locks WHERE pid = " . $run->pid . " AND locktype <> 'virtualxid'"), 0, 'run: and without a lock');
+	my $pid = $blocker->pid;
+	$blocker->try('COMMIT');
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'run: applied when the blocker has gone');
+	my ($notice) = notices($r);
+	like($notice, qr/migration 10_add waited (2\d\d|3\d\d) ms for ACCESS EXCLUSIVE on t and was rolled back; try 2 of 11 follows in /, 'run: a NOTICE says what it waited for');
+	like($notice, qr/Process $pid \(user "[^"]+", application "web", idle in transaction, its transaction open for [^)]+\) holds ACCESS SHARE on t; its query: SELECT \* FROM t/, 'run: and who was in the way');
+	is(sql_value($node, "SELECT count(*) FROM tapmig.attempts WHERE version = '10'"), 0, 'run: no attempt failed');
+}
+
+# run: the blocker stays.
+{
+	my $blocker = blocker();
+	my $pid     = $blocker->pid;
+	my $r = run($node, '11_add', "INSERT INTO u VALUES (11);\nALTER TABLE t ADD c int;", options => "$fast -c tapmig.lock_retries=2");
+	is_error($r, 'TM005', qr/^migration 11_add is blocked: it waited \d+ ms for ACCESS EXCLUSIVE on t$/, 'run: TM005 at the end');
+	like($r->{detail}, qr/^Process $pid /, 'run: with the last blocker');
+	like($r->{hint}, qr/^Nothing was changed, in 3 tries\. Run it again/, 'run: and what to do');
+	like($r->{context}, qr/^migration 11_add, statement 2 of 2, line 2: ALTER TABLE t ADD c int/m, 'run: and where');
+	is(scalar(notices($r)), 2, 'run: two further tries were said');
+	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 11'), 0, 'run: nothing was changed');
+	is(sql_value($node, "SELECT outcome || ' ' || sqlstate FROM tapmig.attempts WHERE version = '11'"), 'failed TM005', 'run: one attempt is recorded');
+}
+
+# apply, in a transaction that holds nothing strong.
+{
+	my $blocker = blocker();
+	my $apply   = session($node, options => $fast);
+	$apply->try('BEGIN');
+	$apply->try('SELECT * FROM u');
+	$apply->start("SELECT tapmig.apply('12_add', 'INSERT INTO u VALUES (12); ALTER TABLE t ADD d int')");
+	ok(waits_to_try_again('12_add'), 'apply: it pauses before it tries again');
+	is(sql_value($node, "SELECT coalesce(string_agg(relation::regclass || ' ' || mode, ','), '') FROM pg_locks WHERE pid = " . $apply->pid . " AND relation = ANY ('{t,u}'::regclass[]) AND mode <> 'AccessShareLock'"), '', 'apply: and without a lock of its own');
+	$blocker->try('COMMIT');
+	is($apply->finish->{value}, 'applied', 'apply: applied when the blocker has gone');
+	$apply->try('COMMIT');
+	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 12'), 1, 'apply: once');
+}
+
+# apply, in a transaction that a rollback of the try would not free of its locks.
+for my $before ("LOCK TABLE u IN ROW EXCLUSIVE MODE", "ALTER TABLE u ADD x int")
+{
+	my $blocker = blocker();
+	my $apply   = session($node, options => $fast);
+	$apply->try('BEGIN');
+	$apply->try($before);
+	my $r = $apply->try("SELECT tapmig.apply('13_add', 'ALTER TABLE t ADD e int')");
+	is_error($r, 'TM005', qr/^migration 13_add is blocked/, "apply after $before: TM005 at the first expiry");
+	like($r->{hint}, qr/holds locks from before.*ROLLBACK/, 'it says why');
+	is(scalar(notices($r)), 0, 'and did not try again');
+}
+
+# Settings of the call.
+{
+	my $blocker = blocker();
+	my $r = run($node, '14_add', 'ALTER TABLE t ADD f int', options => "$fast -c tapmig.lock_retries=0");
+	is_error($r, 'TM005', undef, 'lock_retries = 0: one try');
+	is(scalar(notices($r)), 0, 'lock_retries = 0: no second one');
+	$r = run($node, '14_add', "DO 'BEGIN PERFORM pg_sleep(0.3); END'; ALTER TABLE t ADD f int;", options => "$fast -c tapmig.retry_work=100ms");
+	is_error($r, 'TM005', undef, 'retry_work: no second try of a long one');
+	like($r->{hint}, qr/had worked for 3\d\d ms.*tapmig\.retry_work/, 'retry_work: it says why');
+	$r = run($node, '14_add', 'ALTER TABLE t ADD f int', options => "$fast -c tapmig.retry_work=100ms -c tapmig.lock_retries=1");
+	like($r->{hint}, qr/in 2 tries/, 'retry_work: the wait itself is no work');
+	$r = run($node, '14_add', "-- tapmig: lock_timeout=50ms\nALTER TABLE t ADD f int", options => '-c tapmig.lock_retries=0');
+	like($r->{message}, qr/it waited (5|6|7|8|9)\d ms for/, 'the directive lock_timeout');
+	$r = run($node, '14_add', "SET lock_timeout = '70ms'; ALTER TABLE t ADD f int", options => '-c tapmig.lock_retries=0');
+	like($r->{message}, qr/it waited (7|8|9)\d ms for/, "the script's own SET wins");
+	$r = run($node, '14_add', "LOCK TABLE t NOWAIT", options => '-c tapmig.lock_retries=1');
+	is_error($r, 'TM005', qr/did not get a lock at once/, 'NOWAIT is tried again as well');
+	like($r->{detail}, qr/could not obtain lock on relation "t"/, 'with what PostgreSQL says');
+}
+
+# A lock on a row; a prepared transaction; many blockers, and one who only waits.
+{
+	my $blocker = blocker('SELECT * FROM t FOR UPDATE');
+	my $r = run($node, '15_row', 'UPDATE t SET a = a + 1', options => "$fast -c tapmig.lock_retries=0");
+	is_error($r, 'TM005', qr/waited \d+ ms for transaction \d+, which has changed the same row/, 'a row');
+	like($r->{detail}, qr/^Process ${\ $blocker->pid } .*; its query: SELECT \* FROM t FOR UPDATE/, 'a row: who has it');
+}
+{
+	my $blocker = blocker('UPDATE t SET a = a');
+	$blocker->try("PREPARE TRANSACTION 'it''s mine'");
+	my $r = run($node, '16_prepared', 'ALTER TABLE t ADD g int', options => "$fast -c tapmig.lock_retries=0");
+	is_error($r, 'TM005', undef, 'a prepared transaction');
+	like($r->{detail}, qr/^Prepared transaction 'it''s mine' of user "[^"]+", prepared at .*, holds ROW EXCLUSIVE on t\./, 'which is named');
+	sql_try($node, "ROLLBACK PREPARED 'it''s mine'");
+}
+{
+	my @blockers = map { blocker() } 1 .. 7;
+	my $waiter   = session($node);
+	$waiter->start('LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE');
+	$waiter->finish;
+	my $r = run($node, '17_many', 'ALTER TABLE t ADD h int', options => "$fast -c tapmig.lock_retries=0");
+	my @lines = split /\n/, $r->{detail};
+	is(scalar(grep { /^Process \d+ .* holds ACCESS SHARE on t/ } @lines), 5, 'many: five are named');
+	is($lines[-1], 'And 2 more.', 'many: the others are counted');
+}
+{
+	my $blocker = blocker();
+	my $waiter  = session($node);
+	$waiter->start('ALTER TABLE t ADD i int');
+	ok(wait_blocked($node, $waiter->pid), 'somebody else waits for an ALTER TABLE');
+	my $r = run($node, '18_queue', 'INSERT INTO t VALUES (18)', options => "$fast -c tapmig.lock_retries=0");
+	like($r->{detail}, qr/^Process ${\ $waiter->pid } .* waits for ACCESS EXCLUSIVE on t; its query: ALTER TABLE t ADD i int/, 'a queue: who waits in front is named');
+	$blocker->try('COMMIT');
+	$waiter->finish;
+}
+
+# What a plain user may know of others.
+{
+	sql_try($node, $_) for 'CREATE ROLE deployer LOGIN', 'GRANT EXECUTE ON PROCEDURE tapmig.run(text, text, text, text, text) TO deployer',
+	  'CREATE SCHEMA d AUTHORIZATION deployer', 'SET ROLE deployer; CREATE TABLE d.t (a int)';
+	my $blocker = blocker('SELECT * FROM d.t');
+	my $s = session($node, options => "$fast -c tapmig.lock_retries=0");
+	$s->try('SET ROLE deployer');
+	my $r = $s->try("CALL tapmig.run('19_plain', 'ALTER TABLE d.t ADD b int')");
+	is_error($r, 'TM005', qr/for ACCESS EXCLUSIVE on d\.t$/, 'a plain user');
+	like($r->{detail}, qr/^Process ${\ $blocker->pid } \(user "[^"]+", application "web"\) holds ACCESS SHARE on d\.t\.$/, 'reads no query and no state of others');
+}
+
+# Deadlock: the other session's or this one's try ends, and this one comes through.
+{
+	my $s   = session($node, options => '-c deadlock_timeout=10s -c tapmig.lock_timeout=20s');
+	my $run = session($node, options => '-c deadlock_timeout=50ms -c tapmig.lock_timeout=20s');
+	$s->try('BEGIN');
+	$s->try('LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
+	$run->start("CALL tapmig.run('20_deadlock', 'LOCK TABLE u IN ACCESS EXCLUSIVE MODE; ALTER TABLE t ADD j int')");
+	ok(wait_blocked($node, $run->pid), 'deadlock: the script has u and waits for t');
+	$s->start('LOCK TABLE u IN ACCESS EXCLUSIVE MODE');
+	is($s->finish->{ok}, 1, 'deadlock: the session goes on');
+	$s->try('COMMIT');
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'deadlock: the script was tried again');
+	like((notices($r))[0], qr/migration 20_deadlock met a deadlock and was rolled back; try 2 of 11.*Process \d+ waits for AccessExclusiveLock.*Process ${\ $s->pid } .*holds ACCESS EXCLUSIVE on t/s, 'deadlock: it says who');
+}
+
+# A cancel in the pause is a cancel.
+{
+	my $blocker = blocker();
+	my $run     = session($node, options => $fast);
+	$run->start("CALL tapmig.run('21_cancel', 'ALTER TABLE t ADD k int')");
+	ok(waits_to_try_again('21_cancel'), 'cancel: it pauses');
+	$run->cancel;
+	my $r = $run->finish;
+	is_error($r, '57014', undef, 'cancel: the call ends at once');
+	is(sql_value($node, "SELECT outcome || ' ' || sqlstate FROM tapmig.attempts WHERE version = '21'"), 'failed 57014', 'cancel: the attempt is recorded');
+	is(sql_value($node, "SELECT current_setting('lock_timeout')"), '0', 'settings are as they were');
+}
+
+# Warnings and notices of the call come once, however often it is tried.
+{
+	my $blocker = blocker();
+	my $r = run($node, '09_late', "ALTER TABLE t ADD l int;\nCOMMIT;", options => "$fast -c tapmig.lock_retries=2");
+	is_error($r, 'TM005', undef, 'a late one is blocked');
+	is(scalar(grep { /^WARNING: .*comes after/ } @{ $r->{notices} }), 1, 'one WARNING for three tries');
+	is(scalar(grep { /COMMIT on line 2 has no BEGIN/ } @{ $r->{notices} }), 1, 'one NOTICE for three tries');
+}
+
+is(sql_value($node, 'SELECT count(*) FROM tapmig.verify()'), 0, 'the ledger is in order');
+done_testing();

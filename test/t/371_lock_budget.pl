@@ -1,0 +1,88 @@
+# Once a script holds a lock that blocks writers, its waits share one
+# lock_timeout: who waits behind it waits for no longer than that.
+
+use strict;
+use warnings;
+
+use TapmigTest;
+use Test::More;
+use Time::HiRes 'time';
+
+my $node    = tapmig_node('main');
+my $timeout = 1.0;
+my $one     = '-c tapmig.lock_timeout=1s -c tapmig.lock_retries=0';
+
+sql_try($node, "CREATE TABLE $_ (a int); INSERT INTO $_ VALUES (1)") for qw(a b c d);
+
+# Runs a script whose way $held{table} => statement is in, each for 80 % of the
+# timeout longer than the one before; a reader of table a queues up behind the
+# script. Returns the script's result, and how long the reader waited.
+sub reader_behind
+{
+	my ($version, $script, @held) = @_;
+	my $run    = session($node, options => $one);
+	my $reader = session($node);
+	my @blockers;
+	my $r;
+
+	while (my ($table, $statement) = splice @held, 0, 2)
+	{
+		my $s = session($node);
+		$s->try('BEGIN');
+		$s->try($statement =~ s/\?/$table/r);
+		push @blockers, $s;
+	}
+	$run->start('CALL tapmig.run($1, $2)', bind => [ $version, $script ]);
+	die 'the script is not blocked' unless wait_blocked($node, $run->pid);
+	my $n = 0;
+	$_->start(sprintf('SELECT pg_sleep(%g); COMMIT', 0.8 * $timeout * ++$n)) for @blockers;
+	my $began = time;
+	$reader->start('SELECT * FROM a');
+	$reader->finish;
+	my $waited = time - $began;
+	$r = $run->finish;
+	$_->finish for @blockers;
+	return ($r, $waited);
+}
+
+my $three  = join "\n", map { "ALTER TABLE $_ ADD COLUMN %s int;" } qw(a b c);
+my @weak   = map { ($_ => 'LOCK TABLE ? IN ACCESS SHARE MODE') } qw(a b c);
+my @rows   = map { ($_ => 'SELECT * FROM ? FOR UPDATE') } qw(b c d);
+my $update = join ' ', map { "UPDATE $_ SET a = a + 1;" } qw(b c d);
+
+{
+	my ($r, $waited) = reader_behind('1', $three =~ s/%s/x1/gr, @weak);
+	is_error($r, 'TM005', qr/ on b$/, 'three tables: the second wait is cut short');
+	cmp_ok($waited, '<', $timeout + 0.7, 'three tables: a reader of the first has not waited for longer than that');
+
+	# The same with a timeout of the script's own for each wait.
+	($r, $waited) = reader_behind('2', "SET lock_timeout = '1s';\n" . $three =~ s/%s/x2/gr, @weak);
+	is($r->{value}, 'applied', 'a SET of its own: each wait has it for itself');
+	cmp_ok($waited, '>', $timeout + 1, 'a SET of its own: the reader waits for all of them');
+	is(sql_value($node, "SHOW lock_timeout"), '0', 'the setting is as it was');
+}
+
+# In one statement, and without waiting for the strong lock.
+{
+	my ($r, $waited) = reader_behind('3', "LOCK TABLE a, b, c IN ACCESS EXCLUSIVE MODE", @weak);
+	is_error($r, 'TM005', qr/ on b$/, 'one statement: its waits share it');
+	cmp_ok($waited, '<', $timeout + 0.7, 'one statement: a reader has not waited for longer');
+
+	($r, $waited) = reader_behind('4', "DO 'BEGIN LOCK TABLE a; $update END'", @rows);
+	is_error($r, 'TM005', qr/changed the same row/, 'a block that has the strong lock already: its waits share it');
+	cmp_ok($waited, '<', $timeout + 0.7, 'a block: a reader has not waited for longer');
+
+	($r, $waited) = reader_behind('5', "CREATE INDEX ON a (a);\nSELECT 1;\n$update", @rows);
+	is_error($r, 'TM005', qr/changed the same row/, 'a strong lock of an earlier statement');
+}
+
+# Without a lock that blocks writers nobody waits behind the script: each wait
+# has the timeout for itself.
+for my $script ($update, "DO 'BEGIN $update END'", "CREATE TABLE mine (a int);\nCREATE INDEX ON mine (a);\n$update")
+{
+	my ($r, $waited) = reader_behind(10 + length $script, $script, @rows);
+	is($r->{value}, 'applied', 'no strong lock: three waits that together are longer');
+	cmp_ok($waited, '<', 0.5, 'no strong lock: a reader does not wait');
+}
+
+done_testing();
