@@ -35,6 +35,15 @@
 #define COMPAT_PROC_LXID(proc)		((proc)->lxid)
 #endif
 
+/* The list of those who hold a lock or wait for it, through PROCLOCK.lockLink. */
+#if PG_VERSION_NUM >= 160000
+#define CompatLockLink				dlist_node
+#define COMPAT_LOCK_LIST(lock)		(&(lock)->procLocks.head)
+#else
+#define CompatLockLink				SHM_QUEUE
+#define COMPAT_LOCK_LIST(lock)		(&(lock)->procLocks)
+#endif
+
 /* Whether two entries of the lock table are of one transaction. */
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_LOCK_SAME_TRANSACTION(a, b) \

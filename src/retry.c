@@ -68,10 +68,8 @@ struct Retry
 
 	/* What the watch has seen of the try that ended. */
 	double		waited_ms;
-	bool		tag_known;
-	LOCKTAG		tag;
-	LOCKMODE	mode;
-	double		wait_ms;		/* the last one */
+	RetryWait	wait;			/* the last one of the statement */
+	double		wait_ms;
 };
 
 /*
@@ -90,12 +88,9 @@ static struct
 	int			tick_ms;
 	int64		locks_read;
 
-	/* Of the wait under way, or the last one of the statement. */
-	volatile TimestampTz wait_start;	/* 0: none */
+	RetryWait	wait;			/* under way, or the last one of the statement */
 	volatile bool counts;
 	volatile double wait_ms;
-	LOCKTAG		tag;
-	LOCKMODE	mode;
 
 	volatile double used_ms;	/* by the waits before it that count */
 	volatile double waited_ms;	/* by all before it */
@@ -149,6 +144,37 @@ retry_close_wait(void)
 }
 
 /*
+ * Who holds what this process waits for. To be asked while it does: as soon as
+ * it gives up, those who queued behind it hold the lock as well.
+ *
+ * In a signal handler no lightweight lock can be taken, so the list is read as
+ * it is. The lock itself stays as long as this process waits for it. An entry
+ * may be taken out of the list or be another lock's meanwhile: its memory is
+ * shared memory still, and myLock tells. So this may miss somebody, or name one
+ * who has just gone, and the report asks the lock table again.
+ */
+static void
+retry_note_holders(LOCK *lock)
+{
+	CompatLockLink *list = COMPAT_LOCK_LIST(lock);
+	CompatLockLink *link = list->next;
+	int			n = 0;
+
+	while (link != NULL && link != list && n < RETRY_HOLDERS_MAX)
+	{
+		PROCLOCK   *proclock = (PROCLOCK *) ((char *) link - offsetof(PROCLOCK, lockLink));
+
+		link = link->next;
+		if (proclock->tag.myLock != lock)
+			break;
+		if (proclock->tag.myProc != MyProc &&
+			retry_conflicts(proclock->holdMask, watch.wait.mode))
+			watch.wait.holders[n++] = proclock->tag.myProc->pid;
+	}
+	watch.wait.n_holders = n;
+}
+
+/*
  * The timer's handler, in a signal handler. It reads this process's own entry;
  * a lock that it waits for, or has just been granted, stays where it is.
  */
@@ -161,13 +187,14 @@ retry_tick(void)
 
 	if (!watch.active || lock == NULL || start == 0)
 		return;
-	if (start != watch.wait_start)
+	if (start != watch.wait.since)
 	{
 		retry_close_wait();
-		watch.wait_start = start;
-		watch.tag = lock->tag;
-		watch.mode = mode;
+		watch.wait.since = start;
+		watch.wait.tag = lock->tag;
+		watch.wait.mode = mode;
 	}
+	retry_note_holders(lock);
 	watch.wait_ms = Max(0, (GetCurrentTimestamp() - start) / 1000.0);
 	watch.counts = watch.strong || watch.unsure ||
 		(lock->tag.locktag_type == LOCKTAG_RELATION && retry_blocks_writers(mode));
@@ -241,13 +268,13 @@ retry_before_statement(int index, void *arg)
 							 watch.tick_ms);
 	}
 	retry_close_wait();
-	watch.wait_start = 0;
+	watch.wait.since = 0;
 }
 
 static void
 retry_after_statement(int index, void *arg)
 {
-	bool		has_waited = watch.wait_start != 0;
+	bool		has_waited = watch.wait.since != 0;
 
 	if (watch.strong || !watch.managed)
 		return;
@@ -315,7 +342,7 @@ retry_begin(Retry *retry, bool managed)
 {
 	memset(&watch, 0, sizeof(watch));
 	retry->managed = managed;
-	retry->tag_known = false;
+	retry->wait.since = 0;
 	retry->waited_ms = 0;
 	INSTR_TIME_SET_CURRENT(retry->began);
 }
@@ -340,15 +367,13 @@ retry_end(Retry *retry, bool failed)
 	watch.active = false;
 
 	/* The expiry came between two ticks. */
-	if (failed && watch.wait_start != 0)
-		watch.wait_ms = Max(0, (GetCurrentTimestamp() - watch.wait_start) / 1000.0);
+	if (failed && watch.wait.since != 0)
+		watch.wait_ms = Max(0, (GetCurrentTimestamp() - watch.wait.since) / 1000.0);
 	if (retry_owns_setting())
 		LockTimeout = watch.nominal_ms;
 	if (watch.managed && retry_setting->source == PGC_S_INTERACTIVE)
 		retry_setting->source = watch.source;
-	retry->tag_known = watch.wait_start != 0;
-	retry->tag = watch.tag;
-	retry->mode = watch.mode;
+	retry->wait = watch.wait;
 	retry->wait_ms = watch.wait_ms;
 	retry_close_wait();
 	retry->waited_ms = watch.waited_ms;
@@ -368,21 +393,20 @@ retry_what(const Retry *retry, const ErrorData *edata)
 {
 	if (edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
 		return pstrdup("met a deadlock");
-	if (!retry->tag_known)
+	if (retry->wait.since == 0)
 		return pstrdup("did not get a lock at once (NOWAIT)");
 	return psprintf("waited %s for %s", retry_duration(retry->wait_ms),
-					retry_lock_name(&retry->tag, retry->mode));
+					retry_lock_name(&retry->wait.tag, retry->wait.mode));
 }
 
 /* Who stood in its way, and what core's own error says of a deadlock. */
 static char *
 retry_detail(const Retry *retry, const ErrorData *edata)
 {
-	char	   *blockers = retry->tag_known ?
-		retry_blockers(&retry->tag, retry->mode) : NULL;
+	char	   *blockers = retry->wait.since != 0 ? retry_blockers(&retry->wait) : NULL;
 	bool		deadlock = edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 
-	if (!deadlock && blockers == NULL && !retry->tag_known)
+	if (!deadlock && retry->wait.since == 0)
 		return edata->message;
 	if (blockers == NULL)
 		blockers = pstrdup("Nobody holds it any more.");

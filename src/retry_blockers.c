@@ -19,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -39,6 +40,18 @@
 
 /* How much of a blocker's query a message repeats, in bytes. */
 #define RETRY_QUERY_BYTES 80
+
+/* Whether one of the modes keeps others from that one. Fit for a signal handler. */
+bool
+retry_conflicts(LOCKMASK modes, LOCKMODE mode)
+{
+	for (LOCKMODE held = AccessShareLock; held <= AccessExclusiveLock; held++)
+	{
+		if ((modes & LOCKBIT_ON(held)) && DoLockModesConflict(held, mode))
+			return true;
+	}
+	return false;
+}
 
 /* A duration for a message; ms in milliseconds. */
 char *
@@ -241,8 +254,7 @@ retry_append_query(StringInfo text, char *query)
 }
 
 static void
-retry_describe(StringInfo text, const LockData *locks, const LockInstanceData *lock,
-			   LOCKMODE mode)
+retry_describe(StringInfo text, const LockData *locks, const LockInstanceData *lock)
 {
 	char	   *query = NULL;
 
@@ -266,23 +278,42 @@ retry_describe(StringInfo text, const LockData *locks, const LockInstanceData *l
 		appendStringInfoChar(text, '.');
 }
 
+/* Whether it was seen to hold the lock during the wait. */
 static bool
-retry_conflicts(LOCKMASK modes, LOCKMODE mode)
+retry_was_holder(const RetryWait *wait, int pid)
 {
-	for (LOCKMODE held = AccessShareLock; held <= AccessExclusiveLock; held++)
+	/* None was seen, or not all could be remembered. */
+	if (wait->n_holders == 0 || wait->n_holders == RETRY_HOLDERS_MAX)
+		return true;
+	for (int i = 0; i < wait->n_holders; i++)
 	{
-		if ((modes & LOCKBIT_ON(held)) && DoLockModesConflict(held, mode))
+		if (wait->holders[i] == pid)
 			return true;
 	}
 	return false;
 }
 
+static bool
+retry_is_blocker(const RetryWait *wait, const LockInstanceData *lock, bool waiting)
+{
+	if (memcmp(&lock->locktag, &wait->tag, sizeof(LOCKTAG)) != 0 || lock->pid == MyProcPid)
+		return false;
+	if (!waiting)
+		return retry_conflicts(lock->holdMask, wait->mode) &&
+			retry_was_holder(wait, lock->pid);
+
+	/* It came to the queue before. */
+	return !retry_conflicts(lock->holdMask, wait->mode) &&
+		lock->waitLockMode != NoLock && lock->waitStart <= wait->since &&
+		DoLockModesConflict(lock->waitLockMode, wait->mode);
+}
+
 /*
- * Who holds, or waits for, what keeps others from that lock: a line each, in
- * the current memory context; NULL when nobody does any more.
+ * Who holds, or waits for, what kept this process waiting: a line each, in the
+ * current memory context; NULL when nobody does any more.
  */
 char *
-retry_blockers(const LOCKTAG *tag, LOCKMODE mode)
+retry_blockers(const RetryWait *wait)
 {
 	LockData   *locks = GetLockStatusData();
 	StringInfoData text;
@@ -294,16 +325,10 @@ retry_blockers(const LOCKTAG *tag, LOCKMODE mode)
 	{
 		for (int i = 0; i < locks->nelements; i++)
 		{
-			const LockInstanceData *lock = &locks->locks[i];
-			bool		holds = retry_conflicts(lock->holdMask, mode);
-
-			if (memcmp(&lock->locktag, tag, sizeof(LOCKTAG)) != 0 || lock->pid == MyProcPid)
-				continue;
-			if (waiting ? holds || lock->waitLockMode == NoLock ||
-				!DoLockModesConflict(lock->waitLockMode, mode) : !holds)
+			if (!retry_is_blocker(wait, &locks->locks[i], waiting == 1))
 				continue;
 			if (++found <= RETRY_BLOCKERS_SHOWN)
-				retry_describe(&text, locks, lock, mode);
+				retry_describe(&text, locks, &locks->locks[i]);
 		}
 	}
 	pgstat_clear_backend_activity_snapshot();

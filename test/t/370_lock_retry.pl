@@ -153,6 +153,23 @@ for my $before ("LOCK TABLE u IN ROW EXCLUSIVE MODE", "ALTER TABLE u ADD x int")
 	$waiter->finish;
 }
 
+# Who queued up behind the script holds the lock as soon as it gives up, and was
+# not in its way.
+{
+	my $blocker = blocker();
+	my ($behind, $first) = map { session($node) } 1 .. 2;
+	my $run     = session($node, options => '-c tapmig.lock_timeout=1s -c tapmig.lock_retries=0');
+	$behind->try('BEGIN');
+	$behind->try('SELECT * FROM u');
+	$run->start("CALL tapmig.run('18_behind', 'ALTER TABLE t ADD bh int')");
+	ok(wait_blocked($node, $run->pid), 'behind: the script waits');
+	$behind->start('SELECT count(*) FROM t');
+	my $r = $run->finish;
+	is($behind->finish->{ok}, 1, 'behind: who waited behind it has the lock now');
+	is_error($r, 'TM005', undef, 'behind: the script gave up');
+	like($r->{detail}, qr/^Process ${\ $blocker->pid } [^\n]+$/, 'behind: only the one that was in its way is named');
+}
+
 # What a plain user may know of others.
 {
 	sql_try($node, $_) for 'CREATE ROLE deployer LOGIN', 'GRANT EXECUTE ON PROCEDURE tapmig.run(text, text, text, text, text) TO deployer',
