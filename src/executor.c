@@ -22,7 +22,6 @@
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/analyze.h"
@@ -240,8 +239,6 @@ executor_run_statements(ExecutorState *state, int from, int to)
 		if (observer != NULL)
 			observer->after(state->index, observer->arg);
 		MemoryContextReset(context);
-		if (in_worker)
-			SetClientEncoding(GetDatabaseEncoding());
 	}
 
 	/* The context of a NOTICE, or of a caught error, left its line there. */
@@ -290,7 +287,6 @@ executor_run_top_level(ExecutorState *state, const char *sql)
 	executor_run_portal(linitial_node(RawStmt, parsed), sql, true);
 	if (TransactionBlockStatusCode() != 'I')
 		elog(ERROR, "a statement left a transaction block open");
-	SetClientEncoding(GetDatabaseEncoding());
 	MemoryContextSwitchTo(old);
 
 	error_context_stack = callback.previous;

@@ -25,6 +25,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -126,6 +127,29 @@ static const CompatCommMethods worker_comm_methods = {
 	worker_putmessage_noblock
 };
 
+static void
+worker_assign_client_encoding(const char *newval, void *extra)
+{
+}
+
+/*
+ * Messages leave in the database's encoding, and the caller converts them. So
+ * client_encoding may be set here, but takes no effect, as in a parallel worker:
+ * a NOTICE may follow within the statement that set it.
+ */
+static void
+worker_ignore_client_encoding(void)
+{
+	int			n;
+	struct config_generic **vars = compat_guc_variables(&n);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (strcmp(vars[i]->name, "client_encoding") == 0)
+			((struct config_string *) vars[i])->assign_hook = worker_assign_client_encoding;
+	}
+}
+
 /* The caller's libraries, settings and user; in a transaction of its own. */
 static void
 worker_become_session(shm_toc *toc, const WorkerShared *shared)
@@ -156,9 +180,6 @@ worker_become_session(shm_toc *toc, const WorkerShared *shared)
 	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
 	CommitTransactionCommand();
-
-	/* The settings brought the client's; the caller converts. */
-	SetClientEncoding(GetDatabaseEncoding());
 }
 
 static void
@@ -216,8 +237,10 @@ tapmig_worker_main(Datum main_arg)
 	pq_redirect_to_shm_mq(segment, worker_queue);
 	PqCommMethods = &worker_comm_methods;
 
+	worker_ignore_client_encoding();
 	BackgroundWorkerInitializeConnectionByOid(shared->database,
 											  shared->authenticated_user, 0);
+	SetClientEncoding(GetDatabaseEncoding());
 	worker_become_session(toc, shared);
 	worker_read_request(toc, shared, &request);
 	shared->outcome = stepwise_run(&request, shared->first_cut);
