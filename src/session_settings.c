@@ -5,14 +5,16 @@
  * A script may set search_path or the role in its first step and rely on it in
  * its last. In one worker the settings are simply the session's; an attempt
  * that is resumed gets them from the ledger, where each step leaves what differs
- * from the settings that the worker began with. SET LOCAL ends with its step, so
- * a setting whose value is local to the transaction keeps what was known of it.
+ * from the settings that the worker began with. That is written in the step's
+ * own transaction, so of a setting the value counts that it will have behind the
+ * commit: what SET LOCAL hides is found on the setting's stack.
  *
  * Restoring begins a transaction of nobody's: the caller has one. The user
  * comes first and the role last, since either decides what may be set.
  */
 #include "postgres.h"
 
+#include "common/shortest_dec.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -25,7 +27,6 @@ typedef struct SessionSetting
 {
 	char	   *name;
 	char	   *value;
-	bool		local;			/* for this transaction only */
 } SessionSetting;
 
 /* Set by the worker itself, or without meaning in another session. */
@@ -38,6 +39,92 @@ session_settings_skips(const struct config_generic *var)
 		strcmp(var->name, "transaction_read_only") == 0 ||
 		strcmp(var->name, "transaction_deferrable") == 0 ||
 		strcmp(var->name, "seed") == 0;
+}
+
+/* The user's settings count whatever their source is. */
+static bool
+session_settings_is_identity(const struct config_generic *var)
+{
+	return strcmp(var->name, "role") == 0 ||
+		strcmp(var->name, "session_authorization") == 0;
+}
+
+/* The value that a setting has now, as its stack would keep it. */
+static config_var_value
+session_settings_current(struct config_generic *var)
+{
+	config_var_value value = {0};
+
+	switch (var->vartype)
+	{
+		case PGC_BOOL:
+			value.val.boolval = *((struct config_bool *) var)->variable;
+			break;
+		case PGC_INT:
+			value.val.intval = *((struct config_int *) var)->variable;
+			break;
+		case PGC_REAL:
+			value.val.realval = *((struct config_real *) var)->variable;
+			break;
+		case PGC_STRING:
+			value.val.stringval = *((struct config_string *) var)->variable;
+			break;
+		case PGC_ENUM:
+			value.val.enumval = *((struct config_enum *) var)->variable;
+			break;
+	}
+	return value;
+}
+
+/* A setting's value as set_config_option() takes it: exact, without a unit. */
+static char *
+session_settings_text(struct config_generic *var, const config_var_value *value)
+{
+	switch (var->vartype)
+	{
+		case PGC_BOOL:
+			return pstrdup(value->val.boolval ? "on" : "off");
+		case PGC_INT:
+			return psprintf("%d", value->val.intval);
+		case PGC_REAL:
+			return double_to_shortest_decimal(value->val.realval);
+		case PGC_STRING:
+			return pstrdup(value->val.stringval != NULL ? value->val.stringval : "");
+		case PGC_ENUM:
+			return pstrdup(config_enum_lookup_by_value((struct config_enum *) var,
+													   value->val.enumval));
+	}
+	return NULL;				/* not reached */
+}
+
+/*
+ * The value that a setting will have once the transaction has committed, and
+ * its source then; what AtEOXact_GUC() will do with the setting's stack.
+ */
+static char *
+session_settings_lasting(struct config_generic *var, GucSource *source)
+{
+	config_var_value value = session_settings_current(var);
+
+	*source = var->source;
+	for (const GucStack *stack = var->stack; stack != NULL; stack = stack->prev)
+	{
+		if (stack->state == GUC_SET)
+			break;
+		if (stack->state == GUC_SET_LOCAL)
+		{
+			value = stack->masked;
+			*source = PGC_S_SESSION;
+			break;
+		}
+		value = stack->prior;
+		*source = stack->source;
+	}
+
+	/* Minor versions before 15.9 leave the text when SET SESSION AUTHORIZATION ends the role. */
+	if (var->stack == NULL && strcmp(var->name, "role") == 0)
+		return GetConfigOptionByName("role", NULL, false);
+	return session_settings_text(var, &value);
 }
 
 /*
@@ -54,16 +141,19 @@ session_settings_capture(void)
 	for (int i = 0; i < n; i++)
 	{
 		SessionSetting *setting;
-		bool		identity = strcmp(vars[i]->name, "role") == 0 ||
-			strcmp(vars[i]->name, "session_authorization") == 0;
+		GucSource	source;
+		char	   *value;
 
-		if (!identity && (vars[i]->source != PGC_S_SESSION || session_settings_skips(vars[i])))
+		if (session_settings_skips(vars[i]) ||
+			(vars[i]->source != PGC_S_SESSION && vars[i]->stack == NULL &&
+			 !session_settings_is_identity(vars[i])))
+			continue;
+		value = session_settings_lasting(vars[i], &source);
+		if (source != PGC_S_SESSION && !session_settings_is_identity(vars[i]))
 			continue;
 		setting = palloc(sizeof(SessionSetting));
 		setting->name = pstrdup(vars[i]->name);
-		setting->value = GetConfigOptionByName(vars[i]->name, NULL, false);
-		setting->local = vars[i]->stack != NULL &&
-			(vars[i]->stack->state == GUC_LOCAL || vars[i]->stack->state == GUC_SET_LOCAL);
+		setting->value = value;
 		result = lappend(result, setting);
 	}
 	return result;
@@ -111,43 +201,36 @@ session_settings_add(JsonbParseState **state, const char *name, const char *valu
 }
 
 /*
- * What differs now from the baseline, as {"name": "value"}; NULL for nothing.
- * before: the same at the last step's end, or NULL. A setting that was RESET to
- * its default since the baseline has its default's value.
+ * What will differ from the baseline once the transaction has committed, as
+ * {"name": "value"}; NULL for nothing. A setting that was RESET to its default
+ * since the baseline has its default's value.
  */
 Jsonb *
-session_settings_changes(List *baseline, Jsonb *before)
+session_settings_changes(List *baseline)
 {
-	List	   *now = session_settings_capture();
 	JsonbParseState *state = NULL;
 	JsonbValue *object;
 	bool		any = false;
-	ListCell   *lc;
+	int			n;
+	struct config_generic **vars = compat_guc_variables(&n);
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	foreach(lc, now)
+	for (int i = 0; i < n; i++)
 	{
-		const SessionSetting *setting = lfirst(lc);
-		const SessionSetting *old = session_settings_find(baseline, setting->name);
-		const char *value = setting->value;
+		const SessionSetting *old;
+		GucSource	source;
+		char	   *value;
 
-		if (setting->local)
-			value = session_settings_lookup(before, setting->name);
-		if (value == NULL || (old != NULL && strcmp(old->value, value) == 0))
+		if (session_settings_skips(vars[i]))
 			continue;
-		session_settings_add(&state, setting->name, value);
+		old = session_settings_find(baseline, vars[i]->name);
+		if (old == NULL && vars[i]->source != PGC_S_SESSION && vars[i]->stack == NULL)
+			continue;
+		value = session_settings_lasting(vars[i], &source);
+		if (old == NULL ? source != PGC_S_SESSION : strcmp(old->value, value) == 0)
+			continue;
+		session_settings_add(&state, vars[i]->name, value);
 		any = true;
-	}
-	foreach(lc, baseline)
-	{
-		const SessionSetting *old = lfirst(lc);
-
-		if (session_settings_find(now, old->name) == NULL)
-		{
-			session_settings_add(&state, old->name,
-								 GetConfigOptionByName(old->name, NULL, false));
-			any = true;
-		}
 	}
 	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	return any ? JsonbValueToJsonb(object) : NULL;

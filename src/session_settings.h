@@ -10,7 +10,7 @@
 #include "utils/jsonb.h"
 
 extern List *session_settings_capture(void);
-extern Jsonb *session_settings_changes(List *baseline, Jsonb *before);
+extern Jsonb *session_settings_changes(List *baseline);
 extern void session_settings_restore(Jsonb *settings);
 extern void session_settings_resets(StringInfo resets);
 extern void session_settings_adopt_resets(const char *resets);

@@ -302,7 +302,7 @@ stepwise_step_done(Stepwise *s, int step)
 
 	p->steps_done = step;
 	p->step_running = 0;
-	p->settings = session_settings_changes(s->baseline, p->settings);
+	p->settings = session_settings_changes(s->baseline);
 	ledger_update_attempt(&request->identity, p);
 	if (step == s->shape->steps)
 		stepwise_record(s);
