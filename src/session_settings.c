@@ -275,6 +275,18 @@ session_settings_restore(Jsonb *settings)
 }
 
 /*
+ * Sets a setting for the session, and as what RESET goes back to; in a
+ * transaction. A source below the session's becomes the default, and one above
+ * the role's and the client's stays it.
+ */
+void
+session_settings_fix(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption(name, value, PGC_USERSET, PGC_S_SESSION);
+}
+
+/*
  * What RESET would give each setting that the session has SET: its role's, its
  * database's or its client's default, which RestoreGUCState() doesn't carry.
  * Pairs of name and value, each with its NUL; an empty name ends them.

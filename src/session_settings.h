@@ -12,6 +12,7 @@
 extern List *session_settings_capture(void);
 extern Jsonb *session_settings_changes(List *baseline);
 extern void session_settings_restore(Jsonb *settings);
+extern void session_settings_fix(const char *name, const char *value);
 extern void session_settings_resets(StringInfo resets);
 extern void session_settings_adopt_resets(const char *resets);
 

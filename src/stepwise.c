@@ -248,8 +248,7 @@ stepwise_prepare(Stepwise *s)
 	/* The settings of the session, then those of the finished steps. */
 	stepwise_begin(s);
 	if (s->options.lock_timeout_ms > 0)
-		SetConfigOption("lock_timeout", psprintf("%d", s->options.lock_timeout_ms),
-						PGC_USERSET, PGC_S_SESSION);
+		session_settings_fix("lock_timeout", psprintf("%d", s->options.lock_timeout_ms));
 	s->baseline = session_settings_capture();
 	session_settings_restore(s->progress.settings);
 	stepwise_commit(s);

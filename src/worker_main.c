@@ -171,14 +171,14 @@ worker_become_session(shm_toc *toc, const WorkerShared *shared)
 
 	/*
 	 * The caller's statement_timeout is about its CALL, and it sees to that
-	 * itself. A build under repeatable read would wait for itself.
+	 * itself. A build under repeatable read would wait for itself. A RESET ALL in
+	 * the script must not bring back what the role has of them.
 	 */
-	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_isolation", "read committed",
-					PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
-	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_SESSION);
+	session_settings_fix("statement_timeout", "0");
+	session_settings_fix("idle_in_transaction_session_timeout", "0");
+	session_settings_fix("default_transaction_isolation", "read committed");
+	session_settings_fix("default_transaction_read_only", "off");
+	session_settings_fix("default_transaction_deferrable", "off");
 	CommitTransactionCommand();
 }
 
