@@ -18,19 +18,10 @@
 
 #include "ledger_internal.h"
 
-/* The last attempt, unless the version's history went on after it. */
 static LedgerStatement attempt_select_last = {
 	"SELECT a.id, a.outcome, a.steps, a.steps_done, a.step_running, "
 	"  a.step_fingerprints, a.settings, a.cuts "
-	"FROM tapmig.attempts a "
-	"WHERE a.track OPERATOR(pg_catalog.=) $1 "
-	"AND tapmig.version_key(a.version) OPERATOR(pg_catalog.=) $2 "
-	"AND a.step_fingerprints IS NOT NULL "
-	"AND NOT EXISTS (SELECT 1 FROM tapmig.history h "
-	"  WHERE h.track OPERATOR(pg_catalog.=) $1 "
-	"  AND tapmig.version_key(h.version) OPERATOR(pg_catalog.=) $2 "
-	"  AND h.event OPERATOR(pg_catalog.<>) 'step_done' "
-	"  AND h.at OPERATOR(pg_catalog.>=) a.started_at) "
+	"FROM tapmig.attempts a WHERE " LEDGER_RESUMABLE("$2")
 	"ORDER BY a.id DESC LIMIT 1",
 	2, {TEXTOID, TEXTOID}, NULL
 };
@@ -99,8 +90,8 @@ static LedgerStatement attempt_interrupt = {
 };
 
 /*
- * The last attempt of a version that is not in force, or NULL. Its outcome may
- * be any; the caller decides whether there is something to resume.
+ * The attempt that the next run of a version resumes, or NULL; the version is
+ * not in force. It may have finished no step.
  */
 LedgerProgress *
 ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *version)

@@ -43,6 +43,24 @@ typedef enum LedgerColumn
 	"WHERE m.track OPERATOR(pg_catalog.=) $1 " \
 	"AND tapmig.version_key(m.version) OPERATOR(pg_catalog.=) $2 "
 
+/*
+ * An attempt a that the next run resumes, of track $1 and a version with this
+ * key: a stepwise one that has not ended well, and that no event of the version
+ * has overtaken; "step_done" only helps it on. A later try that never came to a
+ * step, since the script could not be read, has no fingerprints.
+ */
+#define LEDGER_RESUMABLE(key) \
+	"a.track OPERATOR(pg_catalog.=) $1 " \
+	"AND tapmig.version_key(a.version) OPERATOR(pg_catalog.=) " key " " \
+	"AND a.step_fingerprints IS NOT NULL " \
+	"AND a.outcome OPERATOR(pg_catalog.=) ANY " \
+	"  ('{running,failed,interrupted}'::pg_catalog.text[]) " \
+	"AND NOT EXISTS (SELECT 1 FROM tapmig.history h " \
+	"  WHERE h.track OPERATOR(pg_catalog.=) $1 " \
+	"  AND tapmig.version_key(h.version) OPERATOR(pg_catalog.=) " key " " \
+	"  AND h.event OPERATOR(pg_catalog.<>) 'step_done' " \
+	"  AND h.at OPERATOR(pg_catalog.>=) a.started_at) "
+
 /* Those of tapmig.history. */
 typedef enum LedgerHistoryColumn
 {

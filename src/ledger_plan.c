@@ -56,7 +56,7 @@ typedef struct PlanAttempt
 	char	   *outcome;
 	char	   *sqlstate;		/* or NULL */
 	char	   *message;		/* or NULL */
-	int			steps;
+	bool		resumable;		/* this or an earlier try, as the next run will see it */
 	bool		orphaned;		/* recorded as running, by a process that is gone */
 	TimestampTz at;
 } PlanAttempt;
@@ -104,9 +104,12 @@ static LedgerStatement plan_select_rows = {
  * that version is newer; after "step_done" it can still be resumed.
  */
 static LedgerStatement plan_select_attempts = {
-	"SELECT l.version, l.outcome, l.sqlstate, l.message, l.steps, l.at, l.id, l.pid "
+	"SELECT l.version, l.outcome, l.sqlstate, l.message, "
+	"  EXISTS (SELECT 1 FROM tapmig.attempts a "
+	"          WHERE " LEDGER_RESUMABLE("tapmig.version_key(l.version)") "), "
+	"  l.at, l.id, l.pid "
 	"FROM (SELECT DISTINCT ON (tapmig.version_key(a.version)) "
-	"        a.version, a.outcome, a.sqlstate, a.message, a.steps, a.id, a.pid, "
+	"        a.version, a.outcome, a.sqlstate, a.message, a.id, a.pid, "
 	"        coalesce(a.finished_at, a.started_at) AS at "
 	"      FROM tapmig.attempts a WHERE a.track OPERATOR(pg_catalog.=) $1 "
 	"      ORDER BY tapmig.version_key(a.version), a.id DESC) l "
@@ -326,7 +329,7 @@ plan_read_attempts(LedgerPlan *plan, MemoryContext scratch)
 		attempt->outcome = TextDatumGetCString(values[1]);
 		attempt->sqlstate = nulls[2] ? NULL : TextDatumGetCString(values[2]);
 		attempt->message = nulls[3] ? NULL : TextDatumGetCString(values[3]);
-		attempt->steps = DatumGetInt32(values[4]);
+		attempt->resumable = DatumGetBool(values[4]);
 		attempt->at = DatumGetTimestampTz(values[5]);
 		attempt->orphaned = strcmp(attempt->outcome, "running") == 0 &&
 			!RecoveryInProgress() &&
@@ -467,7 +470,7 @@ plan_file_only(LedgerPlan *plan, const PlanFile *file)
 					  psprintf("interrupted %s", plan_time(attempt->at)));
 		else
 			plan_emit(plan, file->version, file->name, "failed",
-					  attempt->steps > 1 ? "resume" : run,
+					  attempt->resumable ? "resume" : run,
 					  psprintf("failed %s: %s%s%s", plan_time(attempt->at),
 							   attempt->sqlstate != NULL ? attempt->sqlstate : "",
 							   attempt->sqlstate != NULL ? " " : "",

@@ -149,8 +149,7 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 {
 	const Script *script = s->request->script;
 
-	if (earlier == NULL || strcmp(earlier->outcome, "applied") == 0 ||
-		strcmp(earlier->outcome, "abandoned") == 0)
+	if (earlier == NULL)
 		return;
 
 	/* Behind the finished steps the text may be another one now. */
