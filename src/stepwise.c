@@ -596,9 +596,9 @@ stepwise_run_steps(Stepwise *s)
 	}
 }
 
-/* The attempt failed, or was interrupted from outside. */
+/* Writes how the attempt ended, in a transaction of its own. */
 static void
-stepwise_record_failure(Stepwise *s, const ErrorData *edata)
+stepwise_end_attempt(Stepwise *s, const ErrorData *edata)
 {
 	LedgerAttempt end = {0};
 
@@ -620,6 +620,38 @@ stepwise_record_failure(Stepwise *s, const ErrorData *edata)
 	ledger_end_attempt(&s->request->identity, s->progress.id, &end);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(s->context);
+}
+
+/*
+ * The attempt failed, or was interrupted from outside. A second cancel, or the
+ * script's lock_timeout, must not keep that from being recorded; a termination
+ * may, and the next run finds that no process is left. Never fails itself, so
+ * that the error that there is reaches the caller.
+ */
+static void
+stepwise_record_failure(Stepwise *s, const ErrorData *edata)
+{
+	PG_TRY();
+	{
+		HOLD_CANCEL_INTERRUPTS();
+		stepwise_end_attempt(s, edata);
+		RESUME_CANCEL_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *second;
+
+		/* The error has ended the hold. */
+		MemoryContextSwitchTo(s->context);
+		second = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(s->context);
+		ereport(WARNING,
+				(errmsg("the end of the attempt could not be recorded: %s", second->message)));
+	}
+	PG_END_TRY();
+	QueryCancelPending = false;
 }
 
 /* What is done stays done: say so behind the error's own hint. */
