@@ -221,7 +221,13 @@ tapmig_worker_main(Datum main_arg)
 	/* No resource owner yet, so that the mapping lives as long as the process. */
 	segment = dsm_attach(DatumGetUInt32(main_arg));
 	if (segment == NULL)
-		return;					/* the caller has given up */
+	{
+		ereport(LOG,
+				(errmsg("%s found nothing to run: its caller ended before it began",
+						MyBgworkerEntry->bgw_name),
+				 errdetail("No step was begun by it.")));
+		return;
+	}
 	toc = shm_toc_attach(WORKER_MAGIC, dsm_segment_address(segment));
 	if (toc == NULL)
 		ereport(ERROR,
