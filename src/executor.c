@@ -283,6 +283,8 @@ executor_run_top_level(ExecutorState *state, const char *sql)
 
 	executor_report_activity(state);
 	executor_arm_timeout(state);
+	if (state->options->observer != NULL)
+		state->options->observer->before(state->index, state->options->observer->arg);
 	parsed = pg_parse_query(sql);
 	executor_run_portal(linitial_node(RawStmt, parsed), sql, true);
 	if (TransactionBlockStatusCode() != 'I')

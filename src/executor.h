@@ -15,7 +15,7 @@ typedef struct ExecutorRefusal
 	int			sqlstate;		/* 25001, 2D000 or 55P04 */
 } ExecutorRefusal;
 
-/* Who looks on while statements run one after the other in a transaction. */
+/* Who looks on while statements run; those that run alone have no after. */
 typedef struct ExecutorObserver
 {
 	void		(*before) (int index, void *arg);	/* statement index begins */
@@ -32,7 +32,7 @@ typedef struct ExecutorOptions
 	bool		check_deferred; /* check deferred constraints at the end */
 	bool		in_worker;		/* settings stay, statement_timeout is armed here */
 	ExecutorRefusal *refusal;	/* filled instead of raising TM003, or NULL */
-	const ExecutorObserver *observer;	/* or NULL; not for statements that run alone */
+	const ExecutorObserver *observer;	/* or NULL */
 } ExecutorOptions;
 
 extern void executor_install_hooks(void);

@@ -289,7 +289,7 @@ migration_try_within(Migration *migration, bool strong)
 			CurrentResourceOwner = owner;
 			migration->try_again = migration_tries_again(migration, edata,
 														 strong ?
-														 "Nothing of it was changed. The transaction holds locks from before, so that it is not tried again here: ROLLBACK and begin anew, or CALL tapmig.run at top level." :
+														 "It was rolled back. The transaction holds locks from before, so that it is not tried again here: ROLLBACK and begin anew, or CALL tapmig.run at top level." :
 														 NULL);
 			if (!migration->try_again)
 				ReThrowError(edata);

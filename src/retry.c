@@ -435,10 +435,10 @@ retry_report(Retry *retry, ErrorData *edata, const char *why_not)
 	retry->tries++;
 
 	if (why_not == NULL && retry->tries > retry->lock_retries)
-		why_not = psprintf("Nothing was changed, in %d %s. Run it again when the table is less busy, end who blocks it (SELECT pg_terminate_backend(pid)), or raise tapmig.lock_retries.",
-						   retry->tries, retry->tries == 1 ? "try" : "tries");
+		why_not = psprintf("It was tried %d %s, and rolled back. Run it again when the table is less busy, end who blocks it (SELECT pg_terminate_backend(pid)), or raise tapmig.lock_retries.",
+						   retry->tries, retry->tries == 1 ? "time" : "times");
 	else if (why_not == NULL && work_ms >= retry->retry_work_ms)
-		why_not = psprintf("Nothing was changed. The try had worked for %s, so that it is not begun again by itself: run it again when the table is less busy, or raise tapmig.retry_work.",
+		why_not = psprintf("It was rolled back. It had worked for %s, so that it is not begun again by itself: run it again when the table is less busy, or raise tapmig.retry_work.",
 						   retry_duration(work_ms));
 	if (why_not != NULL)
 	{

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -32,6 +33,7 @@
 #include "errors.h"
 #include "executor.h"
 #include "index_repair.h"
+#include "retry.h"
 #include "session_settings.h"
 #include "shape.h"
 #include "stepwise.h"
@@ -48,6 +50,8 @@ typedef struct Stepwise
 	TimestampTz started_at;
 	ExecutorOptions options;
 	ExecutorRefusal refusal;
+	Retry	   *retry;			/* of the step that is tried */
+	int			retry_step;
 	StepwiseOutcome outcome;
 	int			first_cut;		/* what the caller's own try has shown, 0: nothing */
 } Stepwise;
@@ -331,8 +335,57 @@ stepwise_obey_options(Stepwise *s, int from, int to)
 }
 
 /*
- * A transactional step. Returns false where the server refused one of its
- * statements and the script was cut there: the step is to be run anew.
+ * Begins a try of the step. managed: lock_timeout is tapmig's to share among
+ * its waits, unless an earlier step has SET another one.
+ */
+static void
+stepwise_begin_try(Stepwise *s, bool managed)
+{
+	managed = managed && s->options.lock_timeout_ms > 0 &&
+		LockTimeout == s->options.lock_timeout_ms;
+	retry_begin(s->retry, managed);
+
+	/* What is left of it goes with the transaction. */
+	if (managed)
+		(void) set_config_option("lock_timeout",
+								 GetConfigOptionByName("lock_timeout", NULL, false),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+								 true, 0, false);
+}
+
+/*
+ * After an error in a try, in a PG_CATCH block. Where it is that a lock could
+ * not be had, ends the transaction and waits until another try is due; why_not:
+ * why there can be none. Errors: the one that there was, or TM005.
+ */
+static void
+stepwise_try_again(Stepwise *s, const char *why_not)
+{
+	ErrorData  *edata;
+	bool		again;
+
+	retry_end(s->retry, true);
+	MemoryContextSwitchTo(s->context);
+	edata = CopyErrorData();
+	if (!retry_is_blocked(edata))
+		PG_RE_THROW();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(s->context);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+
+	stepwise_begin(s);
+	again = retry_report(s->retry, edata, why_not);
+	stepwise_commit(s);
+	if (!again)
+		ReThrowError(edata);
+	retry_pause(s->retry);
+}
+
+/*
+ * A transactional step. Returns false where it is to be run anew: the server
+ * refused one of its statements and the script was cut there, or a lock could
+ * not be had.
  */
 static bool
 stepwise_run_transactional(Stepwise *s, int step, int from, int to)
@@ -347,7 +400,9 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 
 		/* Read only is the script's part; the word that it is done is written. */
 		XactReadOnly = stepwise_obey_options(s, from, to);
+		stepwise_begin_try(s, true);
 		executor_run_range(s->request->script, s->shape, from, to, &s->options);
+		retry_end(s->retry, false);
 		XactReadOnly = false;
 		stepwise_step_done(s, step);
 		stepwise_commit(s);
@@ -357,21 +412,25 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 		bool		alone = s->refusal.sqlstate != ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE;
 
 		s->progress = before;
+		refused = true;
 
 		/* One that begins its step already can't be helped by a cut before it. */
 		if (s->refusal.index < 0 || (!alone && s->refusal.index == from))
-			PG_RE_THROW();
-		MemoryContextSwitchTo(s->context);
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(s->context);
-		disable_timeout(STATEMENT_TIMEOUT, false);
+			stepwise_try_again(s, NULL);
+		else
+		{
+			retry_end(s->retry, true);
+			MemoryContextSwitchTo(s->context);
+			FlushErrorState();
+			AbortCurrentTransaction();
+			MemoryContextSwitchTo(s->context);
+			disable_timeout(STATEMENT_TIMEOUT, false);
 
-		/* Digests need a resource owner. */
-		stepwise_begin(s);
-		stepwise_cut(s, alone ? -(s->refusal.index + 1) : s->refusal.index + 1);
-		stepwise_commit(s);
-		refused = true;
+			/* Digests need a resource owner. */
+			stepwise_begin(s);
+			stepwise_cut(s, alone ? -(s->refusal.index + 1) : s->refusal.index + 1);
+			stepwise_commit(s);
+		}
 	}
 	PG_END_TRY();
 	return !refused;
@@ -497,7 +556,7 @@ static bool
 stepwise_run_repair(Stepwise *s, int index, const IndexRepair *repair)
 {
 	LOCKTAG		tag;
-	bool		needed = true;
+	volatile bool needed = true;
 	ListCell   *lc;
 
 	if (OidIsValid(repair->table))
@@ -508,15 +567,19 @@ stepwise_run_repair(Stepwise *s, int index, const IndexRepair *repair)
 		needed = !OidIsValid(repair->index) || index_repair_still_invalid(repair->index);
 		stepwise_commit(s);
 	}
-	if (needed)
+	PG_TRY();
 	{
-		if (repair->notice != NULL)
+		if (needed && repair->notice != NULL)
 			ereport(NOTICE, (errmsg("%s", repair->notice)));
-		foreach(lc, repair->first)
+		foreach(lc, needed ? repair->first : NIL)
 			stepwise_run_top_level(s, index, lfirst(lc));
 	}
-	if (OidIsValid(repair->table))
-		(void) LockRelease(&tag, ShareUpdateExclusiveLock, true);
+	PG_FINALLY();
+	{
+		if (OidIsValid(repair->table))
+			(void) LockRelease(&tag, ShareUpdateExclusiveLock, true);
+	}
+	PG_END_TRY();
 	return needed;
 }
 
@@ -547,8 +610,11 @@ stepwise_repair(Stepwise *s, int index, bool interrupted)
 static void
 stepwise_run_nontransactional(Stepwise *s, int step, int index)
 {
-	bool		needed = stepwise_repair(s, index, s->progress.step_running == step);
+	bool		needed;
 
+	retry_begin(s->retry, false);
+	s->options.observer->before(index, s->options.observer->arg);
+	needed = stepwise_repair(s, index, s->progress.step_running == step);
 	if (needed && s->progress.step_running != step)
 	{
 		stepwise_begin(s);
@@ -563,10 +629,36 @@ stepwise_run_nontransactional(Stepwise *s, int step, int index)
 		else
 			stepwise_run_top_level(s, index, NULL);
 	}
+	retry_end(s->retry, false);
 
 	stepwise_ask_repair(s, index, false, NULL);
 	stepwise_step_done(s, step);
 	stepwise_commit(s);
+}
+
+/* The same, until its locks could be had. */
+static void
+stepwise_try_nontransactional(Stepwise *s, int step, int index)
+{
+	const char *command = s->shape->statements[index].command;
+	bool		commits = strcmp(command, "DO") == 0 || strcmp(command, "CALL") == 0;
+	char	   *lock_timeout = GetConfigOptionByName("lock_timeout", NULL, false);
+
+	PG_TRY();
+	{
+		stepwise_run_nontransactional(s, step, index);
+	}
+	PG_CATCH();
+	{
+		stepwise_try_again(s, commits ?
+						   "What it had committed by then stays, so that it is not begun again by itself." :
+						   NULL);
+
+		/* It is known to have ended: what it left is cleared away. */
+		s->progress.step_running = 0;
+		stepwise_set_lock_timeout(s, lock_timeout);
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -589,8 +681,12 @@ stepwise_run_steps(Stepwise *s)
 		CHECK_FOR_INTERRUPTS();
 		stepwise_range(s, step, &from, &to);
 		alone = stepwise_alone(s, from, to);
+		if (s->retry == NULL || step != s->retry_step)
+			s->retry = retry_create(&s->request->settings, s->request->version.label);
+		s->retry_step = step;
+		s->options.observer = retry_observer(s->retry);
 		if (alone >= 0)
-			stepwise_run_nontransactional(s, step, alone);
+			stepwise_try_nontransactional(s, step, alone);
 		else
 			(void) stepwise_run_transactional(s, step, from, to);
 	}

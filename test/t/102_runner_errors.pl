@@ -106,7 +106,7 @@ my $blocked = migrations_dir({ '011_b.sql' => 'ALTER TABLE one ADD COLUMN j int'
 ($exit, $out, $err) = up($blocked, '--track', 'blocked',
 	{ env => { PGOPTIONS => '-c tapmig.lock_timeout=50ms -c tapmig.lock_retries=0' } });
 is($exit, 7, 'a table is locked: exit code 7') or diag $err;
-like($err, qr/run tapmig up again \(SQLSTATE (?:TM005|55P03)\)\n\z/, 'its message');
+like($err, qr/run tapmig up again \(SQLSTATE TM005\)\n\z/, 'its message');
 $holder->try('ROLLBACK');
 $holder->close;
 ($exit, $out, $err) = up($blocked, '--track', 'blocked');

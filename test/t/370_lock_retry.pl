@@ -62,7 +62,7 @@ sub waits_to_try_again
 	my $r = run($node, '11_add', "INSERT INTO u VALUES (11);\nALTER TABLE t ADD c int;", options => "$fast -c tapmig.lock_retries=2");
 	is_error($r, 'TM005', qr/^migration 11_add is blocked: it waited \d+ ms for ACCESS EXCLUSIVE on t$/, 'run: TM005 at the end');
 	like($r->{detail}, qr/^Process $pid /, 'run: with the last blocker');
-	like($r->{hint}, qr/^Nothing was changed, in 3 tries\. Run it again/, 'run: and what to do');
+	like($r->{hint}, qr/^It was tried 3 times, and rolled back\. Run it again/, 'run: and what to do');
 	like($r->{context}, qr/^migration 11_add, statement 2 of 2, line 2: ALTER TABLE t ADD c int/m, 'run: and where');
 	is(scalar(notices($r)), 2, 'run: two further tries were said');
 	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 11'), 0, 'run: nothing was changed');
@@ -107,7 +107,7 @@ for my $before ("LOCK TABLE u IN ROW EXCLUSIVE MODE", "ALTER TABLE u ADD x int")
 	is_error($r, 'TM005', undef, 'retry_work: no second try of a long one');
 	like($r->{hint}, qr/had worked for 3\d\d ms.*tapmig\.retry_work/, 'retry_work: it says why');
 	$r = run($node, '14_add', 'ALTER TABLE t ADD f int', options => "$fast -c tapmig.retry_work=100ms -c tapmig.lock_retries=1");
-	like($r->{hint}, qr/in 2 tries/, 'retry_work: the wait itself is no work');
+	like($r->{hint}, qr/tried 2 times/, 'retry_work: the wait itself is no work');
 	$r = run($node, '14_add', "-- tapmig: lock_timeout=50ms\nALTER TABLE t ADD f int", options => '-c tapmig.lock_retries=0');
 	like($r->{message}, qr/it waited (5|6|7|8|9)\d ms for/, 'the directive lock_timeout');
 	$r = run($node, '14_add', "SET lock_timeout = '70ms'; ALTER TABLE t ADD f int", options => '-c tapmig.lock_retries=0');

@@ -1,0 +1,150 @@
+# A stepwise script whose step cannot get a lock is tried again from that step.
+
+use strict;
+use warnings;
+
+use TapmigStepwise;
+use TapmigTest;
+use Test::More;
+use Time::HiRes 'time';
+
+my $node = tapmig_node('main');
+my $fast = '-c tapmig.lock_timeout=200ms';
+
+sql_try($node, "CREATE TABLE $_ (a int); INSERT INTO $_ VALUES (1)") for qw(t u v);
+sql_try($node, 'CREATE TABLE seen (what text)');
+
+sub blocker
+{
+	my (@sql) = @_;
+	my $s = session($node);
+	$s->try('BEGIN');
+	$s->try($_) for @sql ? @sql : 'SELECT * FROM t';
+	return $s;
+}
+
+sub notices
+{
+	my ($r) = @_;
+	return grep { /^NOTICE: .*was rolled back; try/ } @{ $r->{notices} };
+}
+
+sub waits_to_try_again
+{
+	my ($what) = @_;
+	return wait_until($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE $a_worker AND query LIKE 'tapmig %$what%: waits to try again'");
+}
+
+# A transactional step behind a build.
+{
+	my $blocker = blocker();
+	my $run     = session($node, options => $fast);
+	my $pid     = $blocker->pid;
+	start_run($run, '10_step', "CREATE INDEX CONCURRENTLY u10 ON u (a);\nINSERT INTO seen VALUES ('10');\nALTER TABLE t ADD b int;\n");
+	ok(waits_to_try_again('10_step'), 'a step: the worker pauses');
+	is(sql_value($node, "SELECT count(*) FROM pg_locks WHERE pid = ${\ worker_pid($node) } AND locktype NOT IN ('virtualxid', 'advisory')"), 0, 'a step: it has the migration lock and nothing else');
+	$blocker->try('COMMIT');
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'a step: applied when the blocker has gone');
+	like((notices($r))[0], qr/migration 10_step waited 2\d\d ms for ACCESS EXCLUSIVE on t and was rolled back; try 2 of 11.*Process $pid /s, 'a step: the caller is told who was in the way');
+	is(sql_value($node, "SELECT count(*) FROM seen WHERE what = '10'"), 1, 'a step: it ran once');
+	is(attempts($node, 10), 'applied', 'a step: one attempt');
+}
+
+# It gives up, and resumes.
+{
+	my $blocker = blocker();
+	my $script  = "VACUUM u;\nINSERT INTO seen VALUES ('11');\nALTER TABLE t ADD c int;\n";
+	my $r = run($node, '11_step', $script, options => "$fast -c tapmig.lock_retries=1");
+	is_error($r, 'TM005', qr/^migration 11_step is blocked: it waited 2\d\d ms for ACCESS EXCLUSIVE on t$/, 'TM005 at the end');
+	like($r->{hint}, qr/^It was tried 2 times.* 1 of its 2 steps are done, and stay: run it again to go on with step 2\.$/, 'what is done is said');
+	like($r->{context}, qr/statement 3 of 3, line 3: ALTER TABLE t/, 'and where');
+	is(attempt($node, 11)->{sqlstate}, 'TM005', 'the attempt is recorded');
+	$blocker->try('COMMIT');
+	is(run($node, '11_step', $script)->{value}, 'applied', 'the next run ends well');
+	is(sql_value($node, "SELECT count(*) FROM seen WHERE what = '11'"), 1, 'each step ran once');
+}
+
+# The waits of a step share one lock_timeout; it is whole again for the next, and
+# what the script SETs of it stays the script's.
+{
+	my @blockers = map { blocker("SELECT * FROM $_") } qw(t u);
+	my $run      = session($node, options => '-c tapmig.lock_timeout=1s -c tapmig.lock_retries=0');
+	my $reader   = session($node);
+	start_run($run, '12_budget', "VACUUM v;\nALTER TABLE t ADD d int;\nALTER TABLE u ADD d int;\n");
+	ok(wait_blocked($node, worker_pid($node)), 'the worker waits for a first table');
+	my $began = time;
+	$reader->start('SELECT * FROM t');
+	$blockers[0]->start('SELECT pg_sleep(0.8); COMMIT');
+	$reader->finish;
+	cmp_ok(time - $began, '<', 1.7, 'a reader waits for no longer than lock_timeout');
+	is_error($run->finish, 'TM005', qr/ on u$/, 'the second wait is cut short');
+	$_->close for @blockers;
+
+	my $r = run($node, '13_setting', <<'SQL', options => '-c tapmig.lock_timeout=3s');
+VACUUM v;
+INSERT INTO seen VALUES ('13 ' || current_setting('lock_timeout'));
+VACUUM v;
+SET lock_timeout = '7s';
+VACUUM v;
+INSERT INTO seen VALUES ('13 ' || current_setting('lock_timeout'));
+VACUUM v;
+RESET lock_timeout;
+INSERT INTO seen VALUES ('13 ' || current_setting('lock_timeout'));
+SQL
+	is($r->{value}, 'applied', 'settings: applied');
+	is(rows_of($node, "SELECT what FROM seen WHERE what LIKE '13%'"), "13 3s\n13 7s\n13 3s", 'settings: as the script and tapmig made them');
+}
+
+# Statements that run alone.
+{
+	my $blocker = blocker();
+	my $run     = session($node, options => $fast);
+	start_run($run, '14_full', "VACUUM FULL t;\n");
+	ok(waits_to_try_again('14_full'), 'VACUUM FULL: the worker pauses');
+	$blocker->try('COMMIT');
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'VACUUM FULL: applied when the blocker has gone');
+	like((notices($r))[0], qr/waited 2\d\d ms for ACCESS EXCLUSIVE on t and.*Process ${\ $blocker->pid } /s, 'VACUUM FULL: it says who was in the way');
+}
+{
+	my $blocker = blocker();
+	my $r = run($node, '15_do', "DO 'BEGIN INSERT INTO seen VALUES (15); COMMIT; LOCK TABLE t; END';\n", options => $fast);
+	is_error($r, 'TM005', qr/^migration 15_do is blocked: it waited 2\d\d ms for ACCESS EXCLUSIVE on t$/, 'a block that has committed is not tried again');
+	is(scalar(notices($r)), 0, 'nor is it said so');
+	is(sql_value($node, "SELECT count(*) FROM seen WHERE what = '15'"), 1, 'what it has committed stays');
+	like($r->{hint}, qr/^What it had committed by then stays/, 'which is said');
+}
+
+# A build that ends in a deadlock leaves an INVALID index: cleared away and built.
+{
+	my $other = session($node, options => '-c deadlock_timeout=30s');
+	my $run   = session($node, options => '-c deadlock_timeout=50ms');
+	$other->try('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	$other->try('SELECT 1');
+	start_run($run, '16_deadlock', "SET lock_timeout = '9s';\nCREATE INDEX CONCURRENTLY t16 ON t (a);\nINSERT INTO seen VALUES ('16 ' || current_setting('lock_timeout'));\n");
+	ok(wait_build($node), 'deadlock: the build waits');
+	$other->start('LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE');
+	is($other->finish->{ok}, 1, 'deadlock: the other session goes on');
+	$other->try('COMMIT');
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'deadlock: built in another try');
+	like((notices($r))[0], qr/migration 16_deadlock met a deadlock and was rolled back/, 'deadlock: it is said');
+	is(valid($node, 't16'), 't', 'deadlock: the index is valid');
+	is(sql_value($node, "SELECT what FROM seen WHERE what LIKE '16%'"), '16 9s', 'deadlock: lock_timeout is the script\'s again');
+}
+
+# A cancel in the pause.
+{
+	my $blocker = blocker();
+	my $run     = session($node, options => $fast);
+	start_run($run, '17_cancel', "VACUUM u;\nALTER TABLE t ADD e int;\n");
+	ok(waits_to_try_again('17_cancel'), 'cancel: the worker pauses');
+	$run->cancel;
+	is_error($run->finish, '57014', undef, 'cancel: the call ends');
+	ok(no_worker($node), 'cancel: no worker is left');
+	is(attempt($node, 17)->{outcome}, 'interrupted', 'cancel: the attempt is interrupted');
+}
+
+is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
+done_testing();
