@@ -324,6 +324,6 @@ worker_launch(Request *request, int first_cut, int *pid)
 				(errcode(ERRCODE_CRASH_SHUTDOWN),
 				 errmsg("the background worker of migration %s ended without a result",
 						request->version.label),
-				 errhint("The server's log says why. Run it again: it goes on where it stopped.")));
+				 errhint("tapmig.attempts or the server's log says why. Run it again: it goes on where it stopped.")));
 	return outcome;
 }
