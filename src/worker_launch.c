@@ -228,12 +228,17 @@ launch_drain(Launch *launch)
 static void
 launch_report(const Launch *launch, int pid)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "tapmig progress", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	char	   *progress = pid != 0 ? worker_progress_describe(pid) : NULL;
 
 	if (progress != NULL)
 		ereport(NOTICE,
 				(errmsg("migration %s is under way: %s",
 						launch->request->version.label, progress)));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /* Waits until the worker has ended, and passes its messages on meanwhile. */

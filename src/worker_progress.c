@@ -3,15 +3,18 @@
  *		What a worker is doing, in words.
  *
  * Read from the status entries of the backends, as pg_stat_activity and
- * pg_stat_progress_create_index are; no snapshot, no lock.
+ * pg_stat_progress_* are, and from the lock manager; no snapshot, no lock.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "commands/progress.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -59,6 +62,96 @@ progress_phase(int64 phase)
 	}
 }
 
+/* The phases of VACUUM, as pg_stat_progress_vacuum names them. */
+static const char *
+progress_vacuum_phase(int64 phase)
+{
+	switch (phase)
+	{
+		case PROGRESS_VACUUM_PHASE_SCAN_HEAP:
+			return "scanning heap";
+		case PROGRESS_VACUUM_PHASE_VACUUM_INDEX:
+			return "vacuuming indexes";
+		case PROGRESS_VACUUM_PHASE_VACUUM_HEAP:
+			return "vacuuming heap";
+		case PROGRESS_VACUUM_PHASE_INDEX_CLEANUP:
+			return "cleaning up indexes";
+		case PROGRESS_VACUUM_PHASE_TRUNCATE:
+			return "truncating heap";
+		case PROGRESS_VACUUM_PHASE_FINAL_CLEANUP:
+			return "performing final cleanup";
+		default:
+			return "initializing";
+	}
+}
+
+/* The phases of CLUSTER and VACUUM FULL, as pg_stat_progress_cluster names them. */
+static const char *
+progress_cluster_phase(int64 phase)
+{
+	switch (phase)
+	{
+		case PROGRESS_CLUSTER_PHASE_SEQ_SCAN_HEAP:
+			return "seq scanning heap";
+		case PROGRESS_CLUSTER_PHASE_INDEX_SCAN_HEAP:
+			return "index scanning heap";
+		case PROGRESS_CLUSTER_PHASE_SORT_TUPLES:
+			return "sorting tuples";
+		case PROGRESS_CLUSTER_PHASE_WRITE_NEW_HEAP:
+			return "writing new heap";
+		case PROGRESS_CLUSTER_PHASE_SWAP_REL_FILES:
+			return "swapping relation files";
+		case PROGRESS_CLUSTER_PHASE_REBUILD_INDEX:
+			return "rebuilding index";
+		case PROGRESS_CLUSTER_PHASE_FINAL_CLEANUP:
+			return "performing final cleanup";
+		default:
+			return "initializing";
+	}
+}
+
+static void
+progress_add(StringInfo text, const char *phase,
+			 int64 blocks_done, int64 blocks_total, int64 rows_done, int64 rows_total)
+{
+	appendStringInfo(text, ": %s", phase);
+	if (blocks_total > 0)
+		appendStringInfo(text, ", " INT64_FORMAT " of " INT64_FORMAT " blocks",
+						 blocks_done, blocks_total);
+	if (rows_total > 0)
+		appendStringInfo(text, ", " INT64_FORMAT " of " INT64_FORMAT " rows",
+						 rows_done, rows_total);
+}
+
+/*
+ * Who keeps a process from a lock: of several the one with the oldest
+ * transaction. 0 for nobody, or a prepared transaction.
+ */
+static int
+progress_find_blocker(int pid)
+{
+	ArrayType  *array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
+															   Int32GetDatum(pid)));
+	TimestampTz oldest = 0;
+	int			result = 0;
+	Datum	   *pids;
+	int			n;
+
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT, &pids, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		const PgBackendStatus *entry = progress_entry(DatumGetInt32(pids[i]));
+		TimestampTz since = entry != NULL ? entry->st_xact_start_timestamp : 0;
+
+		if (result == 0 || (since != 0 && (oldest == 0 || since < oldest)))
+		{
+			result = DatumGetInt32(pids[i]);
+			oldest = since;
+		}
+	}
+	return result;
+}
+
 static void
 progress_add_blocker(StringInfo text, int pid)
 {
@@ -82,6 +175,8 @@ char *
 worker_progress_describe(int pid)
 {
 	const PgBackendStatus *entry;
+	const int64 *param;
+	int			blocker = 0;
 	StringInfoData text;
 
 	pgstat_clear_backend_activity_snapshot();
@@ -89,25 +184,36 @@ worker_progress_describe(int pid)
 	if (entry == NULL)
 		return NULL;
 
+	param = entry->st_progress_param;
 	initStringInfo(&text);
 	appendStringInfoString(&text, entry->st_activity_raw != NULL && entry->st_activity_raw[0] != '\0' ?
 						   pgstat_clip_activity(entry->st_activity_raw) : "the worker is starting");
-	if (entry->st_progress_command == PROGRESS_COMMAND_CREATE_INDEX)
+	switch (entry->st_progress_command)
 	{
-		const int64 *param = entry->st_progress_param;
-
-		appendStringInfo(&text, ": %s", progress_phase(param[PROGRESS_CREATEIDX_PHASE]));
-		if (param[PROGRESS_SCAN_BLOCKS_TOTAL] > 0)
-			appendStringInfo(&text, ", " INT64_FORMAT " of " INT64_FORMAT " blocks",
-							 param[PROGRESS_SCAN_BLOCKS_DONE],
-							 param[PROGRESS_SCAN_BLOCKS_TOTAL]);
-		if (param[PROGRESS_CREATEIDX_TUPLES_TOTAL] > 0)
-			appendStringInfo(&text, ", " INT64_FORMAT " of " INT64_FORMAT " rows",
-							 param[PROGRESS_CREATEIDX_TUPLES_DONE],
-							 param[PROGRESS_CREATEIDX_TUPLES_TOTAL]);
-		if (param[PROGRESS_WAITFOR_CURRENT_PID] > 0)
-			progress_add_blocker(&text, (int) param[PROGRESS_WAITFOR_CURRENT_PID]);
+		case PROGRESS_COMMAND_CREATE_INDEX:
+			progress_add(&text, progress_phase(param[PROGRESS_CREATEIDX_PHASE]),
+						 param[PROGRESS_SCAN_BLOCKS_DONE], param[PROGRESS_SCAN_BLOCKS_TOTAL],
+						 param[PROGRESS_CREATEIDX_TUPLES_DONE],
+						 param[PROGRESS_CREATEIDX_TUPLES_TOTAL]);
+			blocker = (int) param[PROGRESS_WAITFOR_CURRENT_PID];
+			break;
+		case PROGRESS_COMMAND_VACUUM:
+			progress_add(&text, progress_vacuum_phase(param[PROGRESS_VACUUM_PHASE]),
+						 param[PROGRESS_VACUUM_HEAP_BLKS_SCANNED],
+						 param[PROGRESS_VACUUM_TOTAL_HEAP_BLKS], 0, 0);
+			break;
+		case PROGRESS_COMMAND_CLUSTER:
+			progress_add(&text, progress_cluster_phase(param[PROGRESS_CLUSTER_PHASE]),
+						 param[PROGRESS_CLUSTER_HEAP_BLKS_SCANNED],
+						 param[PROGRESS_CLUSTER_TOTAL_HEAP_BLKS], 0, 0);
+			break;
+		default:
+			break;
 	}
+	if (blocker == 0)
+		blocker = progress_find_blocker(pid);
+	if (blocker != 0)
+		progress_add_blocker(&text, blocker);
 	pgstat_clear_backend_activity_snapshot();
 	return text.data;
 }
