@@ -35,6 +35,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -447,24 +448,23 @@ index_repair_still_invalid(Oid index)
 	}
 }
 
-/* The index that a step built is not valid. */
+/* The index that a statement built, or found, is not valid. */
 void
-index_repair_raise_invalid(const IndexRepairIndex *index, bool create)
+index_repair_raise_invalid(const IndexRepairIndex *index, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("index \"%s\" is still invalid", index->name),
 			 errdetail("The statement ended without an error, but no query uses this index."),
-			 create ?
-			 errhint("Run the migration again: unless somebody else is building it, it is dropped and built anew.") :
-			 errhint("Run the migration again.")));
+			 errhint("%s", hint)));
 }
 
 /*
  * Raise 55000 when an index that the statement names is INVALID now, after it
- * ran with success; 42P07 when IF NOT EXISTS skipped over an index of another
- * table. For CREATE INDEX CONCURRENTLY and REINDEX INDEX or TABLE CONCURRENTLY;
- * others, and an index without a name, pass. Runs in a transaction of the
+ * ran with success; 42P07 when IF NOT EXISTS of CONCURRENTLY skipped over an
+ * index of another table. For CREATE INDEX CONCURRENTLY or IF NOT EXISTS, and
+ * REINDEX INDEX or TABLE CONCURRENTLY; others, an index without a name, and a
+ * partitioned table's, which is INVALID until its parts are attached, pass. Runs in a transaction of the
  * caller's, after the statement's own; takes no lock on a table.
  */
 void
@@ -476,7 +476,7 @@ index_repair_check(RawStmt *raw)
 		IndexRepairIndex index;
 		Oid			table;
 
-		if (!stmt->concurrent || stmt->idxname == NULL)
+		if ((!stmt->concurrent && !stmt->if_not_exists) || stmt->idxname == NULL)
 			return;
 		table = RangeVarGetRelid(stmt->relation, NoLock, true);
 		if (!OidIsValid(table) ||
@@ -484,15 +484,33 @@ index_repair_check(RawStmt *raw)
 													   get_rel_namespace(table)),
 									 &index))
 			return;
+		if (index.definition.table != table && !stmt->concurrent)
+			return;
 		if (index.definition.table != table)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_TABLE),
 					 errmsg("index \"%s\" is on another table", index.name),
 					 errdetail("There is: %s", index_repair_definition_text(&index)),
 					 errhint("Give the new index another name, or drop or rename the one that is there.")));
-		if (!index.valid)
-			index_repair_raise_invalid(&index, true);
+		if (!index.valid && get_rel_relkind(index.oid) == RELKIND_INDEX)
+			index_repair_raise_invalid(&index, stmt->concurrent ?
+									   "Run the migration again: unless somebody else is building it, it is dropped and built anew." :
+									   "A build CONCURRENTLY that failed has left it, and IF NOT EXISTS has skipped over it. Write CONCURRENTLY here as well, and it is dropped and built anew; or DROP INDEX it first.");
 	}
 	else if (IsA(raw->stmt, ReindexStmt))
 		index_repair_check_reindex((ReindexStmt *) raw->stmt);
+}
+
+/*
+ * The same for a statement of a script that has just run in the current
+ * transaction.
+ */
+void
+index_repair_check_statement(Script *script, int index)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	index_repair_check(linitial_node(RawStmt,
+									 raw_parser(script_statement_text(script, index),
+												RAW_PARSE_DEFAULT)));
+	PopActiveSnapshot();
 }

@@ -7,6 +7,8 @@
 
 #include "nodes/parsenodes.h"
 
+#include "script.h"
+
 /* What is to be done about a non-transactional statement before it runs. */
 typedef enum IndexRepairVerdict
 {
@@ -33,5 +35,6 @@ extern void index_repair_judge(RawStmt *raw, const char *sql, bool interrupted,
 							   IndexRepair *repair);
 extern bool index_repair_still_invalid(Oid index);
 extern void index_repair_check(RawStmt *raw);
+extern void index_repair_check_statement(Script *script, int index);
 
 #endif							/* TAPMIG_INDEX_REPAIR_H */

@@ -45,7 +45,7 @@ typedef struct IndexRepairIndex
 /* index_repair.c */
 extern void index_repair_drop(const IndexRepairIndex *index, IndexRepair *repair);
 extern COMPAT_NORETURN void index_repair_raise_invalid(const IndexRepairIndex *index,
-													   bool create);
+													   const char *hint);
 
 /* index_repair_definition.c */
 extern char *index_repair_qualified_name(Oid relation);

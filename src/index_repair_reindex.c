@@ -316,6 +316,6 @@ index_repair_check_reindex(ReindexStmt *stmt)
 			index_repair_check_skipped(lfirst_oid(cell));
 		else if (index_repair_read_index(lfirst_oid(cell), &index) &&
 				 !index.valid)
-			index_repair_raise_invalid(&index, false);
+			index_repair_raise_invalid(&index, "Run the migration again.");
 	}
 }

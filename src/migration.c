@@ -39,6 +39,7 @@
 #include "errors.h"
 #include "executor.h"
 #include "held_locks.h"
+#include "index_repair.h"
 #include "migration.h"
 #include "retry.h"
 #include "shape.h"
@@ -158,6 +159,26 @@ migration_has_steps_done(const Request *request)
 		strcmp(progress->outcome, "abandoned") != 0;
 }
 
+static void
+migration_before_statement(int index, void *arg)
+{
+	const ExecutorObserver *observer = retry_observer(((Migration *) arg)->retry);
+
+	observer->before(index, observer->arg);
+}
+
+/* IF NOT EXISTS skips over an INVALID index, and that would count as success. */
+static void
+migration_after_statement(int index, void *arg)
+{
+	Migration  *migration = arg;
+	const ExecutorObserver *observer = retry_observer(migration->retry);
+
+	observer->after(index, observer->arg);
+	if (strcmp(migration->shape->statements[index].command, "CREATE INDEX") == 0)
+		index_repair_check_statement(migration->request->script, index);
+}
+
 /*
  * Runs and records a version that is not in force. The caller holds the lock,
  * has read the script, and its transaction is the one to run in.
@@ -167,6 +188,7 @@ migration_execute(Migration *migration)
 {
 	Request    *request = migration->request;
 	const ScriptDirectives *d = &request->script->directives;
+	ExecutorObserver observer = {migration_before_statement, migration_after_statement, migration};
 	ExecutorOptions options;
 	bool		out_of_order;
 
@@ -203,7 +225,7 @@ migration_execute(Migration *migration)
 	options.refusal = migration->may_launch ? &migration->refusal : NULL;
 	if (migration->retry == NULL)
 		migration->retry = retry_create(&request->settings, request->version.label);
-	options.observer = retry_observer(migration->retry);
+	options.observer = &observer;
 
 	migration->trying = true;
 	retry_begin(migration->retry, options.lock_timeout_ms > 0);

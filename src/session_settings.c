@@ -304,7 +304,6 @@ session_settings_resets(StringInfo resets)
 
 		if (vars[i]->source != PGC_S_SESSION || vars[i]->reset_source <= PGC_S_DEFAULT ||
 			session_settings_skips(vars[i]) ||
-			strcmp(vars[i]->name, "role") == 0 ||
 			strcmp(vars[i]->name, "session_authorization") == 0)
 			continue;
 		value = GetConfigOptionResetString(vars[i]->name);

@@ -45,10 +45,12 @@ typedef struct Stepwise
 	Shape	   *shape;
 	LedgerProgress progress;
 	bool		begun;			/* the attempt has a row */
+	bool		marked;			/* this attempt's word is it that a step is running */
 	bool		out_of_order;
 	List	   *baseline;		/* settings that the script began with */
 	TimestampTz started_at;
 	ExecutorOptions options;
+	ExecutorObserver observer;
 	ExecutorRefusal refusal;
 	Retry	   *retry;			/* of the step that is tried */
 	int			retry_step;
@@ -104,6 +106,15 @@ stepwise_alone(const Stepwise *s, int from, int to)
 			return i;
 	}
 	return -1;
+}
+
+/* Whether a statement may have committed more than once before it fails. */
+static bool
+stepwise_is_block(const Stepwise *s, int index)
+{
+	const char *command = s->shape->statements[index].command;
+
+	return strcmp(command, "DO") == 0 || strcmp(command, "CALL") == 0;
 }
 
 static bytea *
@@ -275,8 +286,7 @@ stepwise_check_indexes(const Stepwise *s)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	for (int i = 0; i < s->request->script->n_statements; i++)
 	{
-		if (s->shape->statements[i].concurrently &&
-			strcmp(s->shape->statements[i].command, "CREATE INDEX") == 0)
+		if (strcmp(s->shape->statements[i].command, "CREATE INDEX") == 0)
 			index_repair_check(stepwise_parse(s, i));
 	}
 	PopActiveSnapshot();
@@ -304,6 +314,7 @@ stepwise_step_done(Stepwise *s, int step)
 
 	p->steps_done = step;
 	p->step_running = 0;
+	s->marked = false;
 	p->settings = session_settings_changes(s->baseline);
 	ledger_update_attempt(&request->identity, p);
 	if (step == s->shape->steps)
@@ -332,6 +343,26 @@ stepwise_obey_options(Stepwise *s, int from, int to)
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
 								 true, 0, false);
 	return read_only == 1;
+}
+
+static void
+stepwise_before_statement(int index, void *arg)
+{
+	const ExecutorObserver *observer = retry_observer(((Stepwise *) arg)->retry);
+
+	observer->before(index, observer->arg);
+}
+
+/* As migration has it: IF NOT EXISTS skips over an INVALID index. */
+static void
+stepwise_after_statement(int index, void *arg)
+{
+	Stepwise   *s = arg;
+	const ExecutorObserver *observer = retry_observer(s->retry);
+
+	observer->after(index, observer->arg);
+	if (strcmp(s->shape->statements[index].command, "CREATE INDEX") == 0)
+		index_repair_check_statement(s->request->script, index);
 }
 
 /*
@@ -619,6 +650,7 @@ stepwise_run_nontransactional(Stepwise *s, int step, int index)
 	{
 		stepwise_begin(s);
 		s->progress.step_running = step;
+		s->marked = true;
 		ledger_update_attempt(&s->request->identity, &s->progress);
 		stepwise_commit(s);
 	}
@@ -636,12 +668,22 @@ stepwise_run_nontransactional(Stepwise *s, int step, int index)
 	stepwise_commit(s);
 }
 
+/*
+ * A statement that failed is known to have ended. What an earlier attempt left
+ * behind is not known all the same, and stays a human's to decide.
+ */
+static void
+stepwise_forget_running(Stepwise *s)
+{
+	if (s->marked)
+		s->progress.step_running = 0;
+	s->marked = false;
+}
+
 /* The same, until its locks could be had. */
 static void
 stepwise_try_nontransactional(Stepwise *s, int step, int index)
 {
-	const char *command = s->shape->statements[index].command;
-	bool		commits = strcmp(command, "DO") == 0 || strcmp(command, "CALL") == 0;
 	char	   *lock_timeout = GetConfigOptionByName("lock_timeout", NULL, false);
 
 	PG_TRY();
@@ -650,12 +692,11 @@ stepwise_try_nontransactional(Stepwise *s, int step, int index)
 	}
 	PG_CATCH();
 	{
-		stepwise_try_again(s, commits ?
+		stepwise_try_again(s, stepwise_is_block(s, index) ?
 						   "What it had committed by then stays, so that it is not begun again by itself." :
 						   NULL);
 
-		/* It is known to have ended: what it left is cleared away. */
-		s->progress.step_running = 0;
+		stepwise_forget_running(s);
 		stepwise_set_lock_timeout(s, lock_timeout);
 	}
 	PG_END_TRY();
@@ -684,7 +725,6 @@ stepwise_run_steps(Stepwise *s)
 		if (s->retry == NULL || step != s->retry_step)
 			s->retry = retry_create(&s->request->settings, s->request->version.label);
 		s->retry_step = step;
-		s->options.observer = retry_observer(s->retry);
 		if (alone >= 0)
 			stepwise_try_nontransactional(s, step, alone);
 		else
@@ -707,10 +747,9 @@ stepwise_end_attempt(Stepwise *s, const ErrorData *edata)
 	StartTransactionCommand();
 	MemoryContextSwitchTo(s->context);
 
-	/* A statement that failed is known to have ended. */
-	if (strcmp(end.outcome, "failed") == 0 && s->progress.step_running != 0)
+	if (strcmp(end.outcome, "failed") == 0 && s->marked)
 	{
-		s->progress.step_running = 0;
+		stepwise_forget_running(s);
 		ledger_update_attempt(&s->request->identity, &s->progress);
 	}
 	ledger_end_attempt(&s->request->identity, s->progress.id, &end);
@@ -754,17 +793,32 @@ stepwise_record_failure(Stepwise *s, const ErrorData *edata)
 static void
 stepwise_help(const Stepwise *s, ErrorData *edata)
 {
-	char	   *next = s->progress.steps_done == 0 ?
-		pstrdup("No step of it is done. Run it again: what the failed one may have left is cleared away first.") :
-		psprintf("%d of its %d steps are done, and stay: run it again to go on with step %d.",
-				 s->progress.steps_done, s->progress.steps, s->progress.steps_done + 1);
+	int			done = s->progress.steps_done;
+	int			from;
+	int			to;
+	int			alone;
+	char	   *next;
+
+	stepwise_range(s, done + 1, &from, &to);
+	alone = stepwise_alone(s, from, to);
+	if (alone >= 0 && stepwise_is_block(s, alone))
+		next = psprintf("%d of its %d steps are done. What this block had committed stays as well, and the next run begins the block anew: see to it that it can.",
+						done, s->progress.steps);
+	else if (done == 0)
+		next = pstrdup("No step of it is done. Run it again: what the failed one may have left is cleared away first.");
+	else
+		next = psprintf("%d of its %d steps are done, and stay: run it again to go on with step %d.",
+						done, s->progress.steps, done + 1);
 
 	/* A statement that was alone and is refused all the same. */
 	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION ||
 		edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION)
 		next = psprintf("The server refuses it inside of DO, functions and EXECUTE: write the statement itself into the script. %s",
 						next);
-	edata->hint = edata->hint == NULL ? next : psprintf("%s %s", edata->hint, next);
+	if (edata->hint != NULL && edata->hint[0] != '\0')
+		next = psprintf("%s%s %s", edata->hint,
+						edata->hint[strlen(edata->hint) - 1] == '.' ? "" : ".", next);
+	edata->hint = next;
 }
 
 /*
@@ -786,6 +840,10 @@ stepwise_run(Request *request, int first_cut)
 	s->options.track = request->track;
 	s->options.register_hint = psprintf("SELECT tapmig.register(%s)",
 										quote_literal_cstr(request->version.text));
+	s->observer.before = stepwise_before_statement;
+	s->observer.after = stepwise_after_statement;
+	s->observer.arg = s;
+	s->options.observer = &s->observer;
 	s->options.check_deferred = true;
 	s->options.in_worker = true;
 	s->options.refusal = &s->refusal;

@@ -44,11 +44,13 @@ my %callers = (
 	'plain user'                => [ 'plain' ],
 	'plain user with a role'    => [ 'deployer', 'SET ROLE owner_role', "SET work_mem = '7MB'" ],
 	'role by default'           => [ 'by_default' ],
+	'role by default, left'     => [ 'by_default', 'SET ROLE NONE' ],
 	'superuser'                 => [ 'root' ],
 	'superuser, as a plain role' => [ 'root', 'SET ROLE plain' ],
 	'superuser, as a session'   => [ 'root', 'SET SESSION AUTHORIZATION deployer' ],
 	'superuser, as both'        => [ 'root', 'SET SESSION AUTHORIZATION deployer', 'SET ROLE owner_role' ],
 	'superuser, plain by default' => [ 'boss' ],
+	'superuser, plain by default, left' => [ 'boss', 'SET ROLE NONE' ],
 );
 
 # What the scripts do

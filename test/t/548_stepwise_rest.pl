@@ -1,0 +1,62 @@
+# What a failed step leaves to the human: an INVALID index that a plain IF NOT
+# EXISTS skips over, a step that had taken effect, a block that had committed.
+
+use strict;
+use warnings;
+
+use TapmigStepwise;
+use TapmigTest;
+use Test::More;
+
+my $node = tapmig_node('main');
+
+sql_try($node, 'CREATE TABLE t AS SELECT 1 AS a FROM generate_series(1, 2)');
+sql_try($node, 'CREATE TABLE u (a int)');
+sql_try($node, 'CREATE UNIQUE INDEX CONCURRENTLY corpse ON t (a)');
+is(valid($node, 'corpse'), 'f', 'a build has left an INVALID index');
+
+# In a script of one transaction, by either call, and in a step.
+my $skips = "SET search_path = public;\nCREATE INDEX IF NOT EXISTS corpse ON t (a);\n";
+for my $what ('run', 'apply', 'a step')
+{
+	my $script = $what eq 'a step' ? "VACUUM u;\n$skips" : $skips;
+	my $r = $what eq 'apply' ? apply($node, '10', $script) : run($node, '10', $script);
+	is_error($r, '55000', qr/^index "corpse" is still invalid$/, "$what: IF NOT EXISTS over an INVALID index is no success");
+	like($r->{hint}, qr/IF NOT EXISTS has skipped over it\. Write CONCURRENTLY here as well/, "$what: and what to do");
+	like($r->{context}, qr/^migration 10, statement \d of \d, line \d: CREATE INDEX IF NOT EXISTS corpse/m, "$what: with its place");
+	is(sql_value($node, "SELECT tapmig.is_applied('10')"), 'f', "$what: not recorded");
+}
+sql_try($node, "SELECT tapmig.abandon('10', 'test')");
+sql_try($node, 'DROP INDEX corpse');
+is(run($node, '10', $skips)->{value}, 'applied', 'without it: applied');
+is(run($node, '11', "$skips\nCREATE TABLE p (a int) PARTITION BY LIST (a);\nCREATE TABLE p1 PARTITION OF p DEFAULT;\nCREATE INDEX IF NOT EXISTS p_a ON ONLY p (a);\n")->{value},
+	'applied', 'an index ON ONLY a partitioned table is INVALID by design');
+is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, 'applied', "another table's index of that name is skipped, as ever");
+
+# A step was interrupted when it had taken effect: the next run meets that effect.
+{
+	my $script = "CREATE DATABASE elsewhere;\nINSERT INTO u VALUES (20);\n";
+	sql_try($node, 'CREATE DATABASE elsewhere');
+	my $r = run($node, '20', $script);
+	is_error($r, '42P04', undef, 'a database that is there');
+	is_error(sql_try($node, "SELECT tapmig.step_done('20', 1, 'made by hand')"), '55000', undef, 'a step that failed did not take effect');
+
+	sql_try($node, "UPDATE tapmig.attempts SET outcome = 'interrupted', step_running = 1 WHERE version = '20'");
+	$r = run($node, '20', $script);
+	is_error($r, '42P04', undef, 'one that was interrupted meets its own effect');
+	is(sql_try($node, "SELECT tapmig.step_done('20', 1, 'it is there')")->{ok}, 1, 'a human may say so after that as well');
+	is(run($node, '20', $script)->{value}, 'applied', 'and the run goes on behind it');
+	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 20'), 1, 'with the steps that were left');
+}
+
+# Hints
+{
+	my $r = run($node, '30', "DO 'BEGIN INSERT INTO u VALUES (30); COMMIT; PERFORM 1/0; END';\n");
+	is_error($r, '22012', undef, 'a block fails after its COMMIT');
+	is($r->{hint}, '0 of its 1 steps are done. What this block had committed stays as well, and the next run begins the block anew: see to it that it can.', 'its hint');
+	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 30'), 1, 'what it had committed is there');
+	$r = run($node, '31', "VACUUM u;\nCREATE TABLE u (a int);\n");
+	like($r->{hint}, qr/record it: SELECT tapmig\.register\('31'\)\. 1 of its 2 steps are done/, 'two hints are two sentences');
+}
+
+done_testing();
