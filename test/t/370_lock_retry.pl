@@ -55,6 +55,25 @@ sub waits_to_try_again
 	is(sql_value($node, "SELECT count(*) FROM tapmig.attempts WHERE version = '10'"), 0, 'run: no attempt failed');
 }
 
+# run: the blocker goes, and comes back.
+{
+	my @blockers = blocker();
+	my $run      = session($node, options => $fast);
+	$run->start("CALL tapmig.run('10.1_back', 'ALTER TABLE t ADD back int')");
+	ok(waits_to_try_again('10.1_back'), 'back: it pauses after the first blocker');
+	push @blockers, blocker('SELECT a FROM t');
+	$blockers[0]->try('COMMIT');
+	ok(wait_blocked($node, $run->pid), 'back: it waits for the second one');
+	ok(waits_to_try_again('10.1_back'), 'back: it pauses again');
+	$blockers[1]->try('COMMIT');
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'back: applied when both have gone');
+	my @notices = notices($r);
+	like($notices[0], qr/Process ${\ $blockers[0]->pid } /, 'back: the first NOTICE names the first');
+	like($notices[1], qr/Process ${\ $blockers[1]->pid } /, 'back: the second NOTICE names the second');
+	unlike($notices[1], qr/Process ${\ $blockers[0]->pid } /, 'back: and the first no more');
+}
+
 # run: the blocker stays.
 {
 	my $blocker = blocker();
