@@ -41,10 +41,16 @@
 #include "retry.h"
 #include "retry_internal.h"
 
-/* Milliseconds. Fifty looks a lock_timeout, and no more than fifty a second. */
+/*
+ * Milliseconds. Fifty looks a lock_timeout, and no more than twenty a second:
+ * each wakes the process, and so cuts a pause of vacuum_cost_delay short. Where
+ * the waits share nothing, as in VACUUM, it is enough to see each of them.
+ */
 #define RETRY_TICKS 50
+#define RETRY_TICKS_APART 3
 #define RETRY_SHORTEST_TICK 5
-#define RETRY_LONGEST_TICK 20
+#define RETRY_LONGEST_TICK 50
+#define RETRY_LONGEST_TICK_APART 1000
 
 /* Ten pauses take half a minute together. */
 #define RETRY_FIRST_PAUSE 200.0
@@ -244,10 +250,21 @@ retry_holds_strong(void)
 	return found;
 }
 
+static int
+retry_choose_tick(void)
+{
+	int			timeout = LockTimeout > 0 ? LockTimeout : DeadlockTimeout;
+	int			tick = watch.managed ? timeout / RETRY_TICKS : timeout / RETRY_TICKS_APART;
+
+	return Max(Min(tick, watch.managed ? RETRY_LONGEST_TICK : RETRY_LONGEST_TICK_APART),
+			   RETRY_SHORTEST_TICK);
+}
+
 static void
 retry_before_statement(int index, void *arg)
 {
 	Retry	   *retry = arg;
+	int			tick;
 
 	/* The setting is the executor's, made before the first statement. */
 	if (!watch.active)
@@ -260,15 +277,20 @@ retry_before_statement(int index, void *arg)
 		/* A SET of the script's is told from ours by it. */
 		if (watch.managed)
 			retry_setting->source = PGC_S_INTERACTIVE;
-		watch.tick_ms = Min(Max(LockTimeout / RETRY_TICKS, RETRY_SHORTEST_TICK),
-							RETRY_LONGEST_TICK);
 		watch.active = true;
-		enable_timeout_every(retry_timeout,
-							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch.tick_ms),
-							 watch.tick_ms);
 	}
 	retry_close_wait();
 	watch.wait.since = 0;
+
+	/* Finer for a timeout that has become shorter. */
+	tick = retry_choose_tick();
+	if (tick != watch.tick_ms)
+	{
+		watch.tick_ms = tick;
+		enable_timeout_every(retry_timeout,
+							 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), tick),
+							 tick);
+	}
 }
 
 static void
