@@ -299,6 +299,15 @@ CREATE FUNCTION tapmig.statements(sql text)
 COMMENT ON FUNCTION tapmig.statements(text) IS
 	'how the server reads a script, one row a statement; runs nothing';
 
+CREATE FUNCTION tapmig.rehearse(sql text)
+	RETURNS TABLE (statement int, line int, command text, elapsed_ms double precision,
+		wal_bytes bigint, relation text, lock_mode text, held_ms double precision,
+		rewritten boolean, scanned boolean)
+	AS 'MODULE_PATHNAME', 'tapmig_rehearse'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tapmig.rehearse(text) IS
+	'runs a script for real, measures what it locks, scans and rewrites, and rolls it back; elapsed_ms null: cannot be rehearsed';
+
 CREATE FUNCTION tapmig.verify(head bytea DEFAULT NULL)
 	RETURNS TABLE (track text, seq bigint, version text, problem text)
 	AS 'MODULE_PATHNAME', 'tapmig_verify'

@@ -123,6 +123,13 @@
 	((LOCKMASK) ((proc)->fpLockBits >> (3 * (slot))))
 #endif
 
+/* The sequential scans of a relation that its pending counters know of. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_NUMSCANS(status)		((status)->counts.numscans)
+#else
+#define COMPAT_NUMSCANS(status)		((status)->t_counts.t_numscans)
+#endif
+
 /* The locks of one partition that a process holds; needs storage/lock.h. */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_FOREACH_PROCLOCK(proclock, list) \

@@ -128,6 +128,43 @@ held_locks_read(HeldLock **locks)
 	return n;
 }
 
+/*
+ * Whether this backend holds one of the modes, all beyond RowExclusiveLock and
+ * so in the shared table, on a relation that counts() agrees to. Returns false,
+ * with *found untouched, where it would have to wait for a lightweight lock.
+ *
+ * Can be called in a signal handler as long as the code that was interrupted
+ * holds no lightweight lock: it allocates nothing and raises nothing.
+ */
+bool
+held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag), bool *found)
+{
+	bool		any = false;
+
+	for (int i = 0; i < NUM_LOCK_PARTITIONS && !any; i++)
+	{
+		LWLock	   *partition = LockHashPartitionLockByIndex(i);
+		PROCLOCK   *proclock;
+
+		if (!LWLockConditionalAcquire(partition, LW_SHARED))
+			return false;
+		COMPAT_FOREACH_PROCLOCK(proclock, &MyProc->myProcLocks[i])
+		{
+			const LOCKTAG *tag = &proclock->tag.myLock->tag;
+
+			if (tag->locktag_type == LOCKTAG_RELATION &&
+				(proclock->holdMask & modes) != 0 && counts(tag))
+			{
+				any = true;
+				break;
+			}
+		}
+		LWLockRelease(partition);
+	}
+	*found = any;
+	return true;
+}
+
 /* The strongest of the modes, NoLock where there is none. */
 LOCKMODE
 held_locks_strongest(LOCKMASK modes)

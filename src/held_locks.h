@@ -15,6 +15,8 @@ typedef struct HeldLock
 } HeldLock;
 
 extern int	held_locks_read(HeldLock **locks);
+extern bool held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag),
+							bool *found);
 extern LOCKMODE held_locks_strongest(LOCKMASK modes);
 
 #endif							/* TAPMIG_HELD_LOCKS_H */

@@ -36,6 +36,7 @@ static int	settings_wait_timeout;
 static int	settings_lock_timeout;
 static int	settings_lock_retries;
 static int	settings_retry_work;
+static int	settings_rehearse_limit;
 static int	settings_out_of_order;
 static bool settings_store_sql;
 
@@ -133,6 +134,15 @@ settings_define(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
+	DefineCustomIntVariable("tapmig.rehearse_limit",
+							"Longest time that a rehearsal holds a lock that blocks writers.",
+							"0 sets no limit.",
+							&settings_rehearse_limit,
+							2 * 1000, 0, INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
 	DefineCustomEnumVariable("tapmig.out_of_order",
 							 "What happens to a version below the highest applied one.",
 							 NULL,
@@ -193,6 +203,7 @@ settings_read(Settings *settings, const char *track)
 	settings->lock_timeout_ms = settings_lock_timeout;
 	settings->lock_retries = settings_lock_retries;
 	settings->retry_work_ms = settings_retry_work;
+	settings->rehearse_limit_ms = settings_rehearse_limit;
 	settings->out_of_order = (SettingsPolicy) settings_out_of_order;
 	settings->store_sql = settings_store_sql;
 }

@@ -19,6 +19,7 @@ typedef struct Settings
 	int			lock_timeout_ms;	/* 0: tapmig sets none */
 	int			lock_retries;	/* tries after the first */
 	int			retry_work_ms;	/* no further try after so much work */
+	int			rehearse_limit_ms;	/* 0: no limit */
 	SettingsPolicy out_of_order;
 	bool		store_sql;
 } Settings;

@@ -27,6 +27,7 @@
 #include "ledger.h"
 #include "migration.h"
 #include "migration_lock.h"
+#include "rehearsal.h"
 #include "request.h"
 #include "shape.h"
 #include "sqlapi.h"
@@ -41,6 +42,7 @@ PG_FUNCTION_INFO_V1(tapmig_abandon);
 PG_FUNCTION_INFO_V1(tapmig_step_done);
 PG_FUNCTION_INFO_V1(tapmig_plan);
 PG_FUNCTION_INFO_V1(tapmig_statements);
+PG_FUNCTION_INFO_V1(tapmig_rehearse);
 PG_FUNCTION_INFO_V1(tapmig_is_applied);
 PG_FUNCTION_INFO_V1(tapmig_require);
 PG_FUNCTION_INFO_V1(tapmig_wait_for);
@@ -327,6 +329,48 @@ tapmig_statements(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
+	}
+	return (Datum) 0;
+}
+
+/* tapmig.rehearse(sql) returns table */
+Datum
+tapmig_rehearse(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	text	   *sql = sqlapi_script(fcinfo, 0, true);
+	RehearsalRow *rows;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	n = rehearsal_run(VARDATA_ANY(sql), VARSIZE_ANY_EXHDR(sql), &rows);
+	for (int i = 0; i < n; i++)
+	{
+		const RehearsalRow *row = &rows[i];
+		Datum		values[10] = {0};
+		bool		nulls[10];
+
+		CHECK_FOR_INTERRUPTS();
+		nulls[0] = nulls[1] = nulls[2] = false;
+		nulls[3] = nulls[4] = !row->measured;
+		nulls[5] = row->relation == NULL;
+		nulls[6] = row->lock_mode == NULL;
+		nulls[7] = row->held_ms < 0;
+		nulls[8] = row->rewritten < 0;
+		nulls[9] = row->scanned < 0;
+		values[0] = Int32GetDatum(row->statement);
+		values[1] = Int32GetDatum(row->line);
+		values[2] = CStringGetTextDatum(row->command);
+		values[3] = Float8GetDatum(row->elapsed_ms);
+		values[4] = Int64GetDatum(row->wal_bytes);
+		if (!nulls[5])
+			values[5] = CStringGetTextDatum(row->relation);
+		if (!nulls[6])
+			values[6] = CStringGetTextDatum(row->lock_mode);
+		values[7] = Float8GetDatum(row->held_ms);
+		values[8] = BoolGetDatum(row->rewritten > 0);
+		values[9] = BoolGetDatum(row->scanned > 0);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
 }

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 
 #include "executor.h"
+#include "rehearsal.h"
 #include "retry.h"
 #include "settings.h"
 
@@ -23,4 +24,5 @@ _PG_init(void)
 	settings_define();
 	executor_install_hooks();
 	retry_install_hooks();
+	rehearsal_install_hooks();
 }

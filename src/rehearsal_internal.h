@@ -1,0 +1,51 @@
+/*
+ * rehearsal_internal.h
+ *		What the files of the room share.
+ */
+#ifndef TAPMIG_REHEARSAL_INTERNAL_H
+#define TAPMIG_REHEARSAL_INTERNAL_H
+
+#include "storage/lock.h"
+
+#include "held_locks.h"
+
+/* What a statement did to a relation that it did not make. */
+typedef struct RehearsalFact
+{
+	int			statement;		/* its index */
+	Oid			relation;		/* as the lock manager names it: an index is one too */
+	LOCKMASK	modes;			/* newly taken */
+	Oid			relfilenode;	/* a file that was not seen before, or InvalidOid */
+	bool		truncated;
+	bool		scanned;		/* a sequential scan of it began */
+} RehearsalFact;
+
+/* A statement's time and write-ahead log. */
+typedef struct RehearsalCost
+{
+	double		start_ms;		/* since the try began */
+	double		end_ms;
+	int64		wal_bytes;
+	bool		ran;
+} RehearsalCost;
+
+/* One try, in memory of its caller. */
+typedef struct RehearsalWatch
+{
+	RehearsalCost *costs;		/* as many as the script has statements */
+	RehearsalFact *facts;		/* by statement */
+	int			n_facts;
+	HeldLock   *before;	/* the locks that were there before */
+	int			n_before;
+	int			last;			/* the last statement that began, -1: none */
+	bool		cut;			/* the limit was reached */
+	double		end_ms;			/* end of the try */
+} RehearsalWatch;
+
+extern RehearsalWatch *rehearsal_watch_begin(int n_statements);
+extern void rehearsal_watch_arm(int limit_ms);
+extern void rehearsal_watch_before(int index, void *arg);
+extern void rehearsal_watch_after(int index, void *arg);
+extern void rehearsal_watch_end(bool failed, int sqlerrcode);
+
+#endif							/* TAPMIG_REHEARSAL_INTERNAL_H */
