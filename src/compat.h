@@ -123,11 +123,13 @@
 	((LOCKMASK) ((proc)->fpLockBits >> (3 * (slot))))
 #endif
 
-/* The sequential scans of a relation that its pending counters know of. */
+/* A relation's scans and the rows that they read, by its pending counters. */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_NUMSCANS(status)		((status)->counts.numscans)
+#define COMPAT_TUPLES_RETURNED(status)	((status)->counts.tuples_returned)
 #else
 #define COMPAT_NUMSCANS(status)		((status)->t_counts.t_numscans)
+#define COMPAT_TUPLES_RETURNED(status)	((status)->t_counts.t_tuples_returned)
 #endif
 
 /* The locks of one partition that a process holds; needs storage/lock.h. */

@@ -71,6 +71,7 @@ typedef struct RehearsalRelation
 	Oid			root;			/* itself, or the table of an index or TOAST table */
 	char		relkind;
 	Oid			relfilenode;	/* the last one seen */
+	float4		reltuples;
 	LOCKMASK	modes;			/* of a root: held so far, its indexes' too */
 	int			row;			/* of a root: its last row */
 	const char *name;			/* of a root */
@@ -350,6 +351,7 @@ rehearsal_relation(HTAB *relations, Oid oid)
 		return relation;
 	relation->relkind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
 	relation->relfilenode = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	relation->reltuples = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
 	ReleaseSysCache(tuple);
 
 	relation->root = oid;
@@ -455,6 +457,22 @@ rehearsal_compare_rows(const void *a, const void *b)
 	return strcmp(x->relation, y->relation);
 }
 
+/*
+ * Whether a statement has read all of a table. Its sequential scans count, but
+ * for those by which TRUNCATE builds the indexes anew, on nothing. Of an index's
+ * only such that read it from end to end, not those that look rows up.
+ */
+static bool
+rehearsal_is_scan(const RehearsalRelation *relation, const RehearsalFact *fact)
+{
+	if (fact->scans == 0)
+		return false;
+	if (relation->relkind == RELKIND_INDEX)
+		return relation->reltuples > 0 &&
+			fact->rows_read >= 0.9 * relation->reltuples * fact->scans;
+	return !fact->truncated || fact->rows_read > 0;
+}
+
 /* The rows of one statement, from its facts; the strongest lock first. */
 static void
 rehearsal_rows_of(Rehearsal *rehearsal, HTAB *relations, int index,
@@ -495,11 +513,11 @@ rehearsal_rows_of(Rehearsal *rehearsal, HTAB *relations, int index,
 		}
 		root->modes = all;
 
-		/* An index's file and scans are not its table's. */
+		if (rehearsal_is_scan(relation, fact))
+			row->scanned = 1;
+		/* An index's file is not its table's. */
 		if (relation != root)
 			continue;
-		if (fact->scanned)
-			row->scanned = 1;
 		if (OidIsValid(fact->relfilenode) && fact->relfilenode != relation->relfilenode)
 		{
 			relation->relfilenode = fact->relfilenode;

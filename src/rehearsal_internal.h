@@ -17,7 +17,8 @@ typedef struct RehearsalFact
 	LOCKMASK	modes;			/* newly taken */
 	Oid			relfilenode;	/* a file that was not seen before, or InvalidOid */
 	bool		truncated;
-	bool		scanned;		/* a sequential scan of it began */
+	int64		scans;			/* sequential scans, or an index's */
+	int64		rows_read;		/* by them */
 } RehearsalFact;
 
 /* A statement's time and write-ahead log. */

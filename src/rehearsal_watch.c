@@ -58,10 +58,12 @@ typedef struct RehearsalSeen
 	Oid			relation;
 	LOCKMASK	modes;
 	bool		made;			/* by the script */
-	bool		table;			/* has a file of rows: a table or materialized view */
+	bool		counted;		/* its scans are: a table, a materialized view, an index */
+	bool		rewritable;		/* no index */
 	Oid			relfilenode;	/* last seen; InvalidOid: not looked at */
 	PgStat_TableStatus *counters;	/* NULL: it has none yet */
 	PgStat_Counter scans;		/* last seen */
+	PgStat_Counter rows_read;	/* by them */
 } RehearsalSeen;
 
 /* Scans that the counters had before the script began. */
@@ -69,6 +71,7 @@ typedef struct RehearsalScans
 {
 	Oid			relation;
 	PgStat_Counter scans;
+	PgStat_Counter rows_read;
 } RehearsalScans;
 
 typedef struct RehearsalState
@@ -301,10 +304,12 @@ rehearsal_read_old_scans(void)
 	{
 		Form_pg_class class = (Form_pg_class) GETSTRUCT(tuple);
 		PgStat_EntryRef *ref;
+		RehearsalScans *old;
 
 		CHECK_FOR_INTERRUPTS();
 		if (class->oid < FirstNormalObjectId ||
-			(class->relkind != RELKIND_RELATION && class->relkind != RELKIND_MATVIEW))
+			(class->relkind != RELKIND_RELATION && class->relkind != RELKIND_MATVIEW &&
+			 class->relkind != RELKIND_INDEX))
 			continue;
 		ref = pgstat_fetch_pending_entry(PGSTAT_KIND_RELATION, MyDatabaseId, class->oid);
 		if (ref == NULL)
@@ -314,22 +319,15 @@ rehearsal_read_old_scans(void)
 			max *= 2;
 			state->old_scans = repalloc_huge(state->old_scans, max * sizeof(RehearsalScans));
 		}
-		state->old_scans[state->n_old_scans].relation = class->oid;
-		state->old_scans[state->n_old_scans].scans =
-			COMPAT_NUMSCANS((PgStat_TableStatus *) ref->pending);
-		state->n_old_scans++;
+		old = &state->old_scans[state->n_old_scans++];
+		old->relation = class->oid;
+		old->scans = COMPAT_NUMSCANS((PgStat_TableStatus *) ref->pending);
+		old->rows_read = COMPAT_TUPLES_RETURNED((PgStat_TableStatus *) ref->pending);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-}
-
-static PgStat_Counter
-rehearsal_old_scans(Oid relation)
-{
-	RehearsalScans *found = bsearch(&relation, state->old_scans, state->n_old_scans,
-									sizeof(RehearsalScans), rehearsal_compare_oids);
-
-	return found ? found->scans : 0;
+	qsort(state->old_scans, state->n_old_scans, sizeof(RehearsalScans),
+		  rehearsal_compare_oids);
 }
 
 /* The relation's fact in the statement under way, made where there is none. */
@@ -358,6 +356,7 @@ rehearsal_fact(RehearsalFact *fact, Oid relation)
 static void
 rehearsal_meet(RehearsalSeen *seen, Oid relation, bool look)
 {
+	const RehearsalScans *old;
 	HeapTuple	tuple;
 
 	memset(seen, 0, sizeof(*seen));
@@ -365,8 +364,14 @@ rehearsal_meet(RehearsalSeen *seen, Oid relation, bool look)
 	seen->made = rehearsal_is_exempt(relation);
 	if (seen->made)
 		return;
-	seen->scans = rehearsal_old_scans(relation);
-	seen->table = true;
+	old = bsearch(&relation, state->old_scans, state->n_old_scans,
+				  sizeof(RehearsalScans), rehearsal_compare_oids);
+	if (old != NULL)
+	{
+		seen->scans = old->scans;
+		seen->rows_read = old->rows_read;
+	}
+	seen->counted = seen->rewritable = true;
 	if (!look)
 		return;
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
@@ -374,7 +379,8 @@ rehearsal_meet(RehearsalSeen *seen, Oid relation, bool look)
 	{
 		char		relkind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
 
-		seen->table = relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW;
+		seen->rewritable = relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW;
+		seen->counted = seen->rewritable || relkind == RELKIND_INDEX;
 		ReleaseSysCache(tuple);
 	}
 }
@@ -393,7 +399,7 @@ rehearsal_compare(RehearsalSeen *seen, LOCKMASK modes, bool look)
 		fact->modes = modes & ~seen->modes;
 		seen->modes |= modes;
 	}
-	if (!seen->table)
+	if (!seen->counted)
 		return;
 
 	/* The counters stay where they are as long as the transaction lasts. */
@@ -407,12 +413,14 @@ rehearsal_compare(RehearsalSeen *seen, LOCKMASK modes, bool look)
 	if (seen->counters != NULL && COMPAT_NUMSCANS(seen->counters) != seen->scans)
 	{
 		fact = rehearsal_fact(fact, seen->relation);
-		fact->scanned = true;
+		fact->scans = COMPAT_NUMSCANS(seen->counters) - seen->scans;
+		fact->rows_read = COMPAT_TUPLES_RETURNED(seen->counters) - seen->rows_read;
 		seen->scans = COMPAT_NUMSCANS(seen->counters);
+		seen->rows_read = COMPAT_TUPLES_RETURNED(seen->counters);
 	}
 
 	/* Nothing but ACCESS EXCLUSIVE lets a file be exchanged. */
-	if (look && (seen->modes & LOCKBIT_ON(AccessExclusiveLock)))
+	if (look && seen->rewritable && (seen->modes & LOCKBIT_ON(AccessExclusiveLock)))
 	{
 		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(seen->relation));
 		Oid			relfilenode;
