@@ -1,6 +1,6 @@
 /*
  * held_locks.c
- *		The relation locks that this backend holds.
+ *		The locks that this backend holds on relations, and its advisory ones.
  *
  * Reads this backend's own lists only, since GetLockStatusData() takes all
  * partition locks at once and copies everybody's locks, which is too dear to
@@ -163,6 +163,73 @@ held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag), bool *found
 	}
 	*found = any;
 	return true;
+}
+
+/*
+ * Reads the advisory locks that this backend holds, its session's as well as
+ * its transaction's. *locks is palloc'd in the current memory context; returns
+ * their number.
+ */
+int
+held_locks_read_advisory(HeldAdvisory **locks)
+{
+	int			max = 16;
+	int			n = 0;
+
+	*locks = palloc(max * sizeof(HeldAdvisory));
+	for (int i = 0; i < NUM_LOCK_PARTITIONS; i++)
+	{
+		LWLock	   *partition = LockHashPartitionLockByIndex(i);
+		PROCLOCK   *proclock;
+
+		LWLockAcquire(partition, LW_SHARED);
+		COMPAT_FOREACH_PROCLOCK(proclock, &MyProc->myProcLocks[i])
+		{
+			const LOCKTAG *tag = &proclock->tag.myLock->tag;
+
+			if (tag->locktag_type != LOCKTAG_ADVISORY || proclock->holdMask == 0)
+				continue;
+			if (n == max)
+			{
+				max *= 2;
+				*locks = repalloc_huge(*locks, max * sizeof(HeldAdvisory));
+			}
+			(*locks)[n].tag = *tag;
+			(*locks)[n].modes = proclock->holdMask;
+			n++;
+		}
+		LWLockRelease(partition);
+	}
+	return n;
+}
+
+/*
+ * Frees every advisory lock of the session but those in kept. The transaction
+ * must not hold any that is not among them.
+ */
+void
+held_locks_free_advisory(const HeldAdvisory *kept, int n_kept)
+{
+	HeldAdvisory *locks;
+	int			n = held_locks_read_advisory(&locks);
+
+	for (int i = 0; i < n; i++)
+	{
+		LOCKMASK	modes = locks[i].modes;
+
+		for (int j = 0; j < n_kept; j++)
+		{
+			if (memcmp(&kept[j].tag, &locks[i].tag, sizeof(LOCKTAG)) == 0)
+				modes &= ~kept[j].modes;
+		}
+		for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+		{
+			while ((modes & LOCKBIT_ON(mode)) && COMPAT_LOCK_HELD(&locks[i].tag, mode) &&
+				   LockRelease(&locks[i].tag, mode, true))
+				CHECK_FOR_INTERRUPTS();
+		}
+	}
+	pfree(locks);
 }
 
 /* The strongest of the modes, NoLock where there is none. */

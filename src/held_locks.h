@@ -14,7 +14,16 @@ typedef struct HeldLock
 	LOCKMASK	modes;			/* all that are held, LOCKBIT_ON(mode) each */
 } HeldLock;
 
+/* An advisory lock. */
+typedef struct HeldAdvisory
+{
+	LOCKTAG		tag;
+	LOCKMASK	modes;
+} HeldAdvisory;
+
 extern int	held_locks_read(HeldLock **locks);
+extern int	held_locks_read_advisory(HeldAdvisory **locks);
+extern void held_locks_free_advisory(const HeldAdvisory *kept, int n_kept);
 extern bool held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag),
 							bool *found);
 extern LOCKMODE held_locks_strongest(LOCKMASK modes);

@@ -237,6 +237,8 @@ rehearsal_try(Rehearsal *rehearsal)
 	const ScriptDirectives *d = &rehearsal->script->directives;
 	ErrorData  *volatile edata = NULL;
 	RehearsalWatch *watch;
+	HeldAdvisory *advisory;
+	int			n_advisory;
 	ExecutorRefusal refusal;
 	ExecutorObserver observer;
 	ExecutorOptions options;
@@ -256,6 +258,7 @@ rehearsal_try(Rehearsal *rehearsal)
 	options.refusal = &refusal;
 	options.observer = &observer;
 
+	n_advisory = held_locks_read_advisory(&advisory);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	rehearsal->watch = watch = rehearsal_watch_begin(rehearsal->script->n_statements);
@@ -281,6 +284,8 @@ rehearsal_try(Rehearsal *rehearsal)
 		RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	/* pg_advisory_lock() takes them for the session: no rollback frees them. */
+	held_locks_free_advisory(advisory, n_advisory);
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);
 
 	if (edata == NULL)
@@ -436,11 +441,17 @@ rehearsal_step_ends(const Rehearsal *rehearsal)
 	double	   *ends = MemoryContextAllocHuge(CurrentMemoryContext,
 											  Max(n, 1) * sizeof(double));
 	double		end = watch->end_ms;
+	bool		before = false; /* the step's last statement is still to come */
 
 	for (int i = n - 1; i >= 0; i--)
 	{
-		if (i + 1 < n && statements[i].step != statements[i + 1].step && watch->costs[i].ran)
+		if (i + 1 < n && statements[i].step != statements[i + 1].step)
+			before = true;
+		if (before && watch->costs[i].ran)
+		{
 			end = watch->costs[i].end_ms;
+			before = false;
+		}
 		ends[i] = end;
 	}
 	return ends;
@@ -466,6 +477,8 @@ static bool
 rehearsal_is_scan(const RehearsalRelation *relation, const RehearsalFact *fact)
 {
 	if (fact->scans == 0)
+		return false;
+	if (relation->relkind == RELKIND_TOASTVALUE)
 		return false;
 	if (relation->relkind == RELKIND_INDEX)
 		return relation->reltuples > 0 &&
@@ -505,7 +518,8 @@ rehearsal_rows_of(Rehearsal *rehearsal, HTAB *relations, int index,
 		row = &rehearsal->rows[root->row];
 
 		all = root->modes | fact->modes;
-		if (rehearsal_conflicts(all) != rehearsal_conflicts(root->modes))
+		if (held_locks_strongest(all) > held_locks_strongest(root->modes) ||
+			rehearsal_conflicts(all) != rehearsal_conflicts(root->modes))
 		{
 			row->lock = Max(row->lock, held_locks_strongest(fact->modes));
 			row->lock_mode = rehearsal_mode_names[row->lock];

@@ -677,7 +677,7 @@ shape_check(Script *script, const Shape *shape)
 					(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
 					 errmsg("a migration cannot contain ROLLBACK"),
 					 errdetail("It would be recorded although nothing of it is there."),
-					 errhint("Take it out; to try a script and roll it back, run it in psql between BEGIN and ROLLBACK.")));
+					 errhint("Take it out; to try a script and roll it back, SELECT * FROM tapmig.rehearse(script).")));
 			break;
 		case SHAPE_SAVEPOINT:
 			ereport(ERROR,

@@ -55,6 +55,7 @@ for my $version ('001_first', '002_second')
 }
 is_error(sql_try($standby, q{SELECT tapmig.accept('001', 'SELECT 1', 'why')}), '25006', qr/accept.*recovery/, 'accept');
 is_error(sql_try($standby, q{SELECT tapmig.withdraw('004', 'why')}), '25006', qr/withdraw.*recovery/, 'withdraw');
+is_error(sql_try($standby, q{SELECT tapmig.rehearse('SELECT 1')}), '25006', qr/rehearse.*recovery/, 'rehearse');
 is_error(sql_try($standby, q{INSERT INTO tapmig.schema_migrations (version) VALUES ('9')}), '25006', undef, 'by hand');
 
 # Promoted
