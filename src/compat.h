@@ -146,11 +146,21 @@
 		 node_ != &(list)->head && \
 		 ((proclock) = dlist_container(PROCLOCK, procLink, node_), true); \
 		 node_ = node_->next)
+#define COMPAT_FOREACH_PROCLOCK_REVERSE(proclock, list) \
+	for (dlist_node *node_ = (list)->head.next ? (list)->head.prev : &(list)->head; \
+		 node_ != &(list)->head && \
+		 ((proclock) = dlist_container(PROCLOCK, procLink, node_), true); \
+		 node_ = node_->prev)
 #else
 #define COMPAT_FOREACH_PROCLOCK(proclock, list) \
 	for ((proclock) = (PROCLOCK *) SHMQueueNext(list, list, offsetof(PROCLOCK, procLink)); \
 		 (proclock) != NULL; \
 		 (proclock) = (PROCLOCK *) SHMQueueNext(list, &(proclock)->procLink, \
+												offsetof(PROCLOCK, procLink)))
+#define COMPAT_FOREACH_PROCLOCK_REVERSE(proclock, list) \
+	for ((proclock) = (PROCLOCK *) SHMQueuePrev(list, list, offsetof(PROCLOCK, procLink)); \
+		 (proclock) != NULL; \
+		 (proclock) = (PROCLOCK *) SHMQueuePrev(list, &(proclock)->procLink, \
 												offsetof(PROCLOCK, procLink)))
 #endif
 

@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "miscadmin.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -31,6 +32,17 @@ typedef struct HeldLocksList
 	int			n;
 	int			max;
 } HeldLocksList;
+
+/* What is known of the locks; see held_locks_news(). */
+struct HeldLocksWatch
+{
+	PROCLOCK  **proclocks;		/* of relations, none of which is freed meanwhile */
+	LOCKMASK   *modes;			/* what each of them had */
+	int			n;
+	int			max;
+	PROCLOCK   *last[NUM_LOCK_PARTITIONS];	/* the last one known, or NULL */
+	HeldLocksList news;
+};
 
 static void
 held_locks_add(HeldLocksList *list, Oid database, Oid relation, LOCKMASK modes)
@@ -163,6 +175,97 @@ held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag), bool *found
 	}
 	*found = any;
 	return true;
+}
+
+/* Makes a watch in the current memory context, which knows of no lock yet. */
+HeldLocksWatch *
+held_locks_watch(void)
+{
+	HeldLocksWatch *watch = palloc0(sizeof(HeldLocksWatch));
+
+	watch->max = 64;
+	watch->proclocks = palloc(watch->max * sizeof(PROCLOCK *));
+	watch->modes = palloc(watch->max * sizeof(LOCKMASK));
+	watch->news.max = 64;
+	watch->news.locks = palloc(watch->news.max * sizeof(HeldLock));
+	return watch;
+}
+
+static void
+held_locks_know(HeldLocksWatch *watch, PROCLOCK *proclock)
+{
+	if (watch->n == watch->max)
+	{
+		watch->max *= 2;
+		watch->proclocks = repalloc_huge(watch->proclocks,
+										 watch->max * sizeof(PROCLOCK *));
+		watch->modes = repalloc_huge(watch->modes, watch->max * sizeof(LOCKMASK));
+	}
+	watch->proclocks[watch->n] = proclock;
+	watch->modes[watch->n] = proclock->holdMask;
+	watch->n++;
+}
+
+/*
+ * The locks on this database's relations, system catalogs left out, that have
+ * been added or strengthened since the last call, with all their modes; some of
+ * them, and those in the fast path, are told again. *news is the watch's own
+ * until the next call, in no order; returns their number.
+ *
+ * For many calls in a transaction that does not free such a lock between two of
+ * them: a call looks at the known ones' modes, and walks through new ones only,
+ * since a lock is appended to its partition's list.
+ */
+int
+held_locks_news(HeldLocksWatch *watch, HeldLock **news)
+{
+	HeldLocksList *list = &watch->news;
+
+	list->n = 0;
+	held_locks_read_fast_path(list);
+
+	/* Nobody but ourselves changes what we hold. */
+	for (int i = 0; i < watch->n; i++)
+	{
+		PROCLOCK   *proclock = watch->proclocks[i];
+
+		if (proclock->holdMask != watch->modes[i] && proclock->tag.myProc == MyProc)
+		{
+			held_locks_add(list, MyDatabaseId, proclock->tag.myLock->tag.locktag_field2,
+						   proclock->holdMask);
+			watch->modes[i] = proclock->holdMask;
+		}
+	}
+
+	for (int i = 0; i < NUM_LOCK_PARTITIONS; i++)
+	{
+		LWLock	   *partition = LockHashPartitionLockByIndex(i);
+		PROCLOCK   *last = NULL;
+		PROCLOCK   *proclock;
+
+		LWLockAcquire(partition, LW_SHARED);
+		COMPAT_FOREACH_PROCLOCK_REVERSE(proclock, &MyProc->myProcLocks[i])
+		{
+			const LOCKTAG *tag = &proclock->tag.myLock->tag;
+
+			if (proclock == watch->last[i])
+				break;
+			if (tag->locktag_type != LOCKTAG_RELATION || proclock->holdMask == 0 ||
+				tag->locktag_field1 != MyDatabaseId ||
+				tag->locktag_field2 < FirstNormalObjectId)
+				continue;
+			if (last == NULL)
+				last = proclock;
+			held_locks_know(watch, proclock);
+			held_locks_add(list, tag->locktag_field1, tag->locktag_field2,
+						   proclock->holdMask);
+		}
+		if (last != NULL)
+			watch->last[i] = last;
+		LWLockRelease(partition);
+	}
+	*news = list->locks;
+	return list->n;
 }
 
 /*

@@ -14,6 +14,8 @@ typedef struct HeldLock
 	LOCKMASK	modes;			/* all that are held, LOCKBIT_ON(mode) each */
 } HeldLock;
 
+typedef struct HeldLocksWatch HeldLocksWatch;
+
 /* An advisory lock. */
 typedef struct HeldAdvisory
 {
@@ -22,6 +24,8 @@ typedef struct HeldAdvisory
 } HeldAdvisory;
 
 extern int	held_locks_read(HeldLock **locks);
+extern HeldLocksWatch *held_locks_watch(void);
+extern int	held_locks_news(HeldLocksWatch *watch, HeldLock **news);
 extern int	held_locks_read_advisory(HeldAdvisory **locks);
 extern void held_locks_free_advisory(const HeldAdvisory *kept, int n_kept);
 extern bool held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag),

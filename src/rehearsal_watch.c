@@ -32,6 +32,8 @@
 #include "executor/instrument.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/pgstat_internal.h"
 #include "utils/rel.h"
@@ -49,21 +51,24 @@
 	(LOCKBIT_ON(ShareLock) | LOCKBIT_ON(ShareRowExclusiveLock) | \
 	 LOCKBIT_ON(ExclusiveLock) | LOCKBIT_ON(AccessExclusiveLock))
 
+/* More relations than these are not listed one by one. */
+#define TOUCHED_MAX		64
+
 /* The longest time between two looks at the locks held. */
 #define TICK_MAX_MS		20
 
-/* A relation that is locked. */
+/* A relation that is locked: an entry of a hash table. */
 typedef struct RehearsalSeen
 {
-	Oid			relation;
+	Oid			relation;		/* key */
 	LOCKMASK	modes;
 	bool		made;			/* by the script */
-	bool		counted;		/* its scans are: a table, a materialized view, an index */
-	bool		rewritable;		/* no index */
+	bool		rewritable;		/* a table or materialized view */
 	Oid			relfilenode;	/* last seen; InvalidOid: not looked at */
-	PgStat_TableStatus *counters;	/* NULL: it has none yet */
+	PgStat_TableStatus *counters;	/* NULL: its scans are not counted */
 	PgStat_Counter scans;		/* last seen */
 	PgStat_Counter rows_read;	/* by them */
+	int			fact;			/* the last one about it, -1: none */
 } RehearsalSeen;
 
 /* Scans that the counters had before the script began. */
@@ -78,14 +83,17 @@ typedef struct RehearsalState
 {
 	RehearsalWatch watch;
 	MemoryContext context;		/* of all that is here */
-	MemoryContext locks;		/* reset after each statement */
+	HeldLocksWatch *locks;
 	instr_time	began;
 	int64		wal_bytes;		/* at the statement's start */
 	bool		in_statement;
 
-	RehearsalSeen *seen;		/* by oid */
-	int			n_seen;
-	int			max_seen;
+	HTAB	   *seen;			/* of RehearsalSeen */
+	RehearsalSeen **counted;	/* those with counters */
+	int			n_counted;
+	int			max_counted;
+	Oid			touched[TOUCHED_MAX];	/* the caches' news of relations */
+	int			n_touched;		/* beyond TOUCHED_MAX: of all */
 	RehearsalScans *old_scans;	/* by oid */
 	int			n_old_scans;
 	Oid		   *truncated;		/* by the statement under way */
@@ -330,162 +338,191 @@ rehearsal_read_old_scans(void)
 		  rehearsal_compare_oids);
 }
 
+/* A relation's definition or file has changed, or any's (InvalidOid). */
+static void
+rehearsal_touched(Datum arg, Oid relation)
+{
+	if (state == NULL)
+		return;
+	if (!OidIsValid(relation))
+		state->n_touched = TOUCHED_MAX + 1;
+	else if (relation >= FirstNormalObjectId && state->n_touched <= TOUCHED_MAX)
+	{
+		if (state->n_touched < TOUCHED_MAX)
+			state->touched[state->n_touched] = relation;
+		state->n_touched++;
+	}
+}
+
 /* The relation's fact in the statement under way, made where there is none. */
 static RehearsalFact *
-rehearsal_fact(RehearsalFact *fact, Oid relation)
+rehearsal_fact(RehearsalSeen *seen)
 {
 	RehearsalWatch *watch = &state->watch;
+	RehearsalFact *fact;
 
-	if (fact != NULL)
-		return fact;
+	if (seen->fact >= 0 && watch->facts[seen->fact].statement == watch->last)
+		return &watch->facts[seen->fact];
 	if (watch->n_facts == state->max_facts)
 	{
 		state->max_facts *= 2;
 		watch->facts = repalloc_huge(watch->facts, state->max_facts * sizeof(RehearsalFact));
 	}
-	fact = &watch->facts[watch->n_facts++];
+	seen->fact = watch->n_facts++;
+	fact = &watch->facts[seen->fact];
 	memset(fact, 0, sizeof(*fact));
 	fact->statement = watch->last;
-	fact->relation = relation;
+	fact->relation = seen->relation;
 	for (int i = 0; i < state->n_truncated && !fact->truncated; i++)
-		fact->truncated = state->truncated[i] == relation;
+		fact->truncated = state->truncated[i] == seen->relation;
 	return fact;
 }
 
-/* What kind of relation it is; look: the catalogs may be read. */
+/*
+ * Notes where a relation's scans are counted. look: the relation may be opened;
+ * its counters are made then, so that they need not be looked for again.
+ */
 static void
-rehearsal_meet(RehearsalSeen *seen, Oid relation, bool look)
+rehearsal_find_counters(RehearsalSeen *seen, bool look)
 {
 	const RehearsalScans *old;
-	HeapTuple	tuple;
+	PgStat_EntryRef *ref;
+	Relation	rel = look ? RelationIdGetRelation(seen->relation) : NULL;
 
-	memset(seen, 0, sizeof(*seen));
-	seen->relation = relation;
-	seen->made = rehearsal_is_exempt(relation);
-	if (seen->made)
+	if (rel != NULL)
+	{
+		char		relkind = rel->rd_rel->relkind;
+
+		seen->rewritable = relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW;
+		if (!seen->rewritable && relkind != RELKIND_INDEX)
+		{
+			RelationClose(rel);
+			return;
+		}
+		if (rel->pgstat_info == NULL && rel->pgstat_enabled)
+			pgstat_assoc_relation(rel);
+		RelationClose(rel);
+	}
+
+	ref = pgstat_fetch_pending_entry(PGSTAT_KIND_RELATION, MyDatabaseId, seen->relation);
+	if (ref == NULL)
 		return;
-	old = bsearch(&relation, state->old_scans, state->n_old_scans,
+	seen->counters = ref->pending;
+	old = bsearch(&seen->relation, state->old_scans, state->n_old_scans,
 				  sizeof(RehearsalScans), rehearsal_compare_oids);
 	if (old != NULL)
 	{
 		seen->scans = old->scans;
 		seen->rows_read = old->rows_read;
 	}
-	seen->counted = seen->rewritable = true;
-	if (!look)
-		return;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	if (HeapTupleIsValid(tuple))
+	if (state->n_counted == state->max_counted)
 	{
-		char		relkind = ((Form_pg_class) GETSTRUCT(tuple))->relkind;
+		state->max_counted *= 2;
+		state->counted = repalloc_huge(state->counted,
+									   state->max_counted * sizeof(RehearsalSeen *));
+	}
+	state->counted[state->n_counted++] = seen;
+}
 
-		seen->rewritable = relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW;
-		seen->counted = seen->rewritable || relkind == RELKIND_INDEX;
-		ReleaseSysCache(tuple);
+/* Notes a lock. */
+static void
+rehearsal_note_lock(const HeldLock *lock, bool look)
+{
+	RehearsalSeen *seen;
+	bool		found;
+
+	seen = hash_search(state->seen, &lock->relation, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset((char *) seen + sizeof(Oid), 0, sizeof(*seen) - sizeof(Oid));
+		seen->fact = -1;
+		seen->made = rehearsal_is_exempt(lock->relation);
+		if (!seen->made)
+			rehearsal_find_counters(seen, look);
+	}
+	if (!seen->made && (lock->modes & ~seen->modes))
+	{
+		rehearsal_fact(seen)->modes |= lock->modes & ~seen->modes;
+		seen->modes |= lock->modes;
+		/* Nothing but ACCESS EXCLUSIVE lets a file be exchanged. */
+		if (look && (seen->modes & LOCKBIT_ON(AccessExclusiveLock)))
+			rehearsal_touched((Datum) 0, seen->relation);
 	}
 }
 
-/* Compares a relation that is locked with what was last seen of it. */
+/* Notes a relation's file, where it may be another one. */
 static void
-rehearsal_compare(RehearsalSeen *seen, LOCKMASK modes, bool look)
+rehearsal_note_file(RehearsalSeen *seen)
 {
-	RehearsalFact *fact = NULL;
+	HeapTuple	tuple;
+	Oid			relfilenode;
 
-	if (seen->made)
+	if (seen == NULL || !seen->rewritable || seen->made ||
+		!(seen->modes & LOCKBIT_ON(AccessExclusiveLock)))
 		return;
-	if (modes & ~seen->modes)
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(seen->relation));
+	if (!HeapTupleIsValid(tuple))
+		return;					/* dropped */
+	relfilenode = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
+	ReleaseSysCache(tuple);
+	if (relfilenode != seen->relfilenode)
 	{
-		fact = rehearsal_fact(fact, seen->relation);
-		fact->modes = modes & ~seen->modes;
-		seen->modes |= modes;
+		rehearsal_fact(seen)->relfilenode = relfilenode;
+		seen->relfilenode = relfilenode;
 	}
-	if (!seen->counted)
-		return;
+}
 
-	/* The counters stay where they are as long as the transaction lasts. */
-	if (seen->counters == NULL)
+static void
+rehearsal_note_files(void)
+{
+	/* The look-ups may bring news of their own: the list may grow meanwhile. */
+	for (int i = 0; i < state->n_touched && state->n_touched <= TOUCHED_MAX; i++)
+		rehearsal_note_file(hash_search(state->seen, &state->touched[i], HASH_FIND, NULL));
+
+	if (state->n_touched > TOUCHED_MAX)
 	{
-		PgStat_EntryRef *ref = pgstat_fetch_pending_entry(PGSTAT_KIND_RELATION,
-														  MyDatabaseId, seen->relation);
+		HASH_SEQ_STATUS all;
+		RehearsalSeen *seen;
 
-		seen->counters = ref ? ref->pending : NULL;
+		hash_seq_init(&all, state->seen);
+		while ((seen = hash_seq_search(&all)) != NULL)
+			rehearsal_note_file(seen);
 	}
-	if (seen->counters != NULL && COMPAT_NUMSCANS(seen->counters) != seen->scans)
+	state->n_touched = 0;
+}
+
+/*
+ * Notes what the statement under way has done; look: the catalogs may be read,
+ * which is not so after an error. It costs the statement little more than a look
+ * at the modes and the counters of what is locked.
+ */
+static void
+rehearsal_note(bool look)
+{
+	HeldLock   *locks;
+	int			n = held_locks_news(state->locks, &locks);
+
+	for (int i = 0; i < n; i++)
 	{
-		fact = rehearsal_fact(fact, seen->relation);
+		if (locks[i].relation >= FirstNormalObjectId)
+			rehearsal_note_lock(&locks[i], look);
+	}
+	for (int i = 0; i < state->n_counted; i++)
+	{
+		RehearsalSeen *seen = state->counted[i];
+		RehearsalFact *fact;
+
+		if (COMPAT_NUMSCANS(seen->counters) == seen->scans)
+			continue;
+		fact = rehearsal_fact(seen);
 		fact->scans = COMPAT_NUMSCANS(seen->counters) - seen->scans;
 		fact->rows_read = COMPAT_TUPLES_RETURNED(seen->counters) - seen->rows_read;
 		seen->scans = COMPAT_NUMSCANS(seen->counters);
 		seen->rows_read = COMPAT_TUPLES_RETURNED(seen->counters);
 	}
-
-	/* Nothing but ACCESS EXCLUSIVE lets a file be exchanged. */
-	if (look && seen->rewritable && (seen->modes & LOCKBIT_ON(AccessExclusiveLock)))
-	{
-		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(seen->relation));
-		Oid			relfilenode;
-
-		if (!HeapTupleIsValid(tuple))
-			return;				/* dropped */
-		relfilenode = ((Form_pg_class) GETSTRUCT(tuple))->relfilenode;
-		ReleaseSysCache(tuple);
-		if (relfilenode != seen->relfilenode)
-		{
-			fact = rehearsal_fact(fact, seen->relation);
-			fact->relfilenode = relfilenode;
-			seen->relfilenode = relfilenode;
-		}
-	}
-}
-
-/*
- * Notes what the statement under way has done; look: the catalogs may be read,
- * which is not so after an error. Both lists are sorted, so that a statement
- * costs little more than one pass over the locks held.
- */
-static void
-rehearsal_note(bool look)
-{
-	MemoryContext old = MemoryContextSwitchTo(state->locks);
-	HeldLock   *locks;
-	int			n = held_locks_read(&locks);
-	int			fresh = 0;
-	int			s = 0;
-
-	/* Those that were seen before; the new ones gather at the list's front. */
-	for (int i = 0; i < n; i++)
-	{
-		if (locks[i].database != MyDatabaseId || locks[i].relation < FirstNormalObjectId)
-			continue;
-		while (s < state->n_seen && state->seen[s].relation < locks[i].relation)
-			s++;
-		if (s < state->n_seen && state->seen[s].relation == locks[i].relation)
-			rehearsal_compare(&state->seen[s], locks[i].modes, look);
-		else
-			locks[fresh++] = locks[i];
-	}
-
-	if (state->n_seen + fresh > state->max_seen)
-	{
-		state->max_seen = 2 * (state->n_seen + fresh);
-		state->seen = repalloc_huge(state->seen, state->max_seen * sizeof(RehearsalSeen));
-	}
-	s = state->n_seen - 1;
-	for (int i = fresh - 1; i >= 0; i--)
-	{
-		while (s >= 0 && state->seen[s].relation > locks[i].relation)
-		{
-			state->seen[s + i + 1] = state->seen[s];
-			s--;
-		}
-		rehearsal_meet(&state->seen[s + i + 1], locks[i].relation, look);
-		rehearsal_compare(&state->seen[s + i + 1], locks[i].modes, look);
-	}
-	state->n_seen += fresh;
-
+	if (look)
+		rehearsal_note_files();
 	state->n_truncated = 0;
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(state->locks);
 }
 
 /*
@@ -496,24 +533,42 @@ RehearsalWatch *
 rehearsal_watch_begin(int n_statements)
 {
 	RehearsalState *new = palloc0(sizeof(RehearsalState));
+	HASHCTL		control = {0};
 	RehearsalWatch *watch = &new->watch;
 
 	Assert(state == NULL);
 	new->context = CurrentMemoryContext;
-	new->locks = AllocSetContextCreate(CurrentMemoryContext, "tapmig rehearsal locks",
-									   ALLOCSET_DEFAULT_SIZES);
+	new->locks = held_locks_watch();
+	control.keysize = sizeof(Oid);
+	control.entrysize = sizeof(RehearsalSeen);
+	control.hcxt = CurrentMemoryContext;
+	new->seen = hash_create("tapmig rehearsal locks", 256, &control,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	watch->costs = MemoryContextAllocExtended(CurrentMemoryContext,
 											  Max(n_statements, 1) * sizeof(RehearsalCost),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	watch->last = -1;
-	new->max_facts = new->max_seen = new->max_truncated = new->max_exempt = 64;
+	new->max_facts = new->max_counted = new->max_truncated = new->max_exempt = 64;
 	watch->facts = palloc(new->max_facts * sizeof(RehearsalFact));
-	new->seen = palloc(new->max_seen * sizeof(RehearsalSeen));
+	new->counted = palloc(new->max_counted * sizeof(RehearsalSeen *));
 	new->truncated = palloc(new->max_truncated * sizeof(Oid));
 	new->exempt = palloc(new->max_exempt * sizeof(Oid));
 	watch->n_before = held_locks_read(&watch->before);
 	state = new;
 	return watch;
+}
+
+/* What was there before the first statement is no statement's. */
+static void
+rehearsal_forget_facts(void)
+{
+	HASH_SEQ_STATUS all;
+	RehearsalSeen *seen;
+
+	hash_seq_init(&all, state->seen);
+	while ((seen = hash_seq_search(&all)) != NULL)
+		seen->fact = -1;
+	state->watch.n_facts = 0;
 }
 
 /*
@@ -523,9 +578,16 @@ rehearsal_watch_begin(int n_statements)
 void
 rehearsal_watch_arm(int limit_ms)
 {
+	static bool registered = false;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(rehearsal_touched, (Datum) 0);
+		registered = true;
+	}
 	rehearsal_read_old_scans();
 	rehearsal_note(true);
-	state->watch.n_facts = 0;
+	rehearsal_forget_facts();
 	for (int i = 0; i < state->watch.n_before; i++)
 	{
 		if (state->watch.before[i].modes & BLOCKS_WRITERS)

@@ -151,6 +151,19 @@ for my $i (1 .. 20)
 }
 is($s->try('SELECT pg_sleep(0.2)')->{ok}, 1, 'no cancel is left over');
 
+# The limit was reached, the script has handled that; then the user cancels.
+set('200ms', '60s');
+$blocker->try('SELECT pg_advisory_lock(1)');
+$s->start($query, bind => [q{DO $$ BEGIN
+	BEGIN LOCK TABLE t; PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN END;
+	PERFORM pg_advisory_xact_lock(1); END $$}]);
+wait_blocked($node, $s->pid);
+$s->cancel;
+$r = $s->finish;
+is_error($r, '57014', qr/user request/, "the user's cancel after the limit's");
+unlike(notices($r), $cut, "the user's cancel after the limit's: no WARNING");
+$blocker->try('SELECT pg_advisory_unlock(1)');
+
 # statement_timeout is the user's as well
 set('60s', '60s');
 $s->try(q{SET statement_timeout = '300ms'});
