@@ -132,13 +132,6 @@
 #define COMPAT_TUPLES_RETURNED(status)	((status)->t_counts.t_tuples_returned)
 #endif
 
-/* Whether this backend holds a lock in that very mode. */
-#if PG_VERSION_NUM >= 170000
-#define COMPAT_LOCK_HELD(tag, mode)	LockHeldByMe(tag, mode, false)
-#else
-#define COMPAT_LOCK_HELD(tag, mode)	LockHeldByMe(tag, mode)
-#endif
-
 /* The locks of one partition that a process holds; needs storage/lock.h. */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_FOREACH_PROCLOCK(proclock, list) \

@@ -327,7 +327,7 @@ held_locks_free_advisory(const HeldAdvisory *kept, int n_kept)
 		}
 		for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
 		{
-			while ((modes & LOCKBIT_ON(mode)) && COMPAT_LOCK_HELD(&locks[i].tag, mode) &&
+			while ((modes & LOCKBIT_ON(mode)) && COMPAT_LOCK_HELD_BY_ME(&locks[i].tag, mode) &&
 				   LockRelease(&locks[i].tag, mode, true))
 				CHECK_FOR_INTERRUPTS();
 		}

@@ -47,6 +47,7 @@
 #include "rehearsal.h"
 #include "rehearsal_internal.h"
 #include "request.h"
+#include "retry.h"
 #include "script.h"
 #include "settings.h"
 #include "shape.h"
@@ -59,6 +60,7 @@ typedef struct Rehearsal
 	bool	   *left_out;		/* statements that cannot be rehearsed */
 	int			n_left_out;
 	RehearsalWatch *watch;		/* of the last try */
+	Retry	   *retry;			/* knows who blocks it */
 	RehearsalRow *rows;
 	int			n_rows;
 	int			max_rows;
@@ -88,6 +90,25 @@ static const char *const rehearsal_mode_names[] = {
 	"EXCLUSIVE",
 	"ACCESS EXCLUSIVE"
 };
+
+/* Two look on: who blocks it is not to be measured. */
+static void
+rehearsal_before(int index, void *arg)
+{
+	const ExecutorObserver *other = retry_observer(((Rehearsal *) arg)->retry);
+
+	other->before(index, other->arg);
+	rehearsal_watch_before(index);
+}
+
+static void
+rehearsal_after(int index, void *arg)
+{
+	const ExecutorObserver *other = retry_observer(((Rehearsal *) arg)->retry);
+
+	rehearsal_watch_after(index);
+	other->after(index, other->arg);
+}
 
 /* Leaves a statement out of the next try. */
 static void
@@ -199,7 +220,10 @@ rehearsal_judge(Rehearsal *rehearsal, ErrorData *edata, const ExecutorRefusal *r
 		rehearsal_leave_out(rehearsal, refusal->index);
 		return;
 	}
-	if (index < 0)
+	if (retry_is_blocked(edata))
+		(void) retry_report(rehearsal->retry, edata,
+							"A rehearsal is tried once. Begin it again when the table is less busy, or end who blocks it (SELECT pg_terminate_backend(pid)).");
+	if (index < 0 || edata->sqlerrcode == TAPMIG_ERRCODE_BLOCKED)
 		ReThrowError(edata);
 
 	cause = rehearsal_missing(rehearsal, index, edata);
@@ -243,9 +267,9 @@ rehearsal_try(Rehearsal *rehearsal)
 	ExecutorObserver observer;
 	ExecutorOptions options;
 
-	observer.before = rehearsal_watch_before;
-	observer.after = rehearsal_watch_after;
-	observer.arg = NULL;
+	observer.before = rehearsal_before;
+	observer.after = rehearsal_after;
+	observer.arg = rehearsal;
 	refusal.index = -1;
 	refusal.sqlstate = 0;
 	options.track = rehearsal->settings.track;
@@ -268,7 +292,9 @@ rehearsal_try(Rehearsal *rehearsal)
 		(void) set_config_option("track_counts", "on", PGC_SUSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
 		rehearsal_watch_arm(rehearsal->settings.rehearse_limit_ms);
+		retry_begin(rehearsal->retry, options.lock_timeout_ms > 0);
 		executor_run(rehearsal->script, rehearsal->shape, &options);
+		retry_end(rehearsal->retry, false);
 		rehearsal_watch_end(false, 0);
 	}
 	PG_CATCH();
@@ -276,6 +302,7 @@ rehearsal_try(Rehearsal *rehearsal)
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();
+		retry_end(rehearsal->retry, true);
 		rehearsal_watch_end(true, edata->sqlerrcode);
 	}
 	PG_END_TRY();
@@ -618,7 +645,8 @@ rehearsal_make_rows(Rehearsal *rehearsal)
  * *rows, in the current memory context, has at least one row a statement, up to
  * the one that the limit cut off; returns their number. Everything is rolled
  * back on return as well as on error. Errors: those of request_check_can_write()
- * and of reading the script; the script's own, with statement and line.
+ * and of reading the script; the script's own, with statement and line; TM005
+ * where a lock's wait expired.
  */
 int
 rehearsal_run(const char *sql, size_t len, RehearsalRow **rows)
@@ -628,6 +656,7 @@ rehearsal_run(const char *sql, size_t len, RehearsalRow **rows)
 	request_check_can_write("tapmig.rehearse");
 	settings_read(&rehearsal->settings, NULL);
 	rehearsal_read(rehearsal, sql, len);
+	rehearsal->retry = retry_create(&rehearsal->settings, rehearsal->script->label);
 	while (!rehearsal_try(rehearsal))
 		CHECK_FOR_INTERRUPTS();
 	rehearsal_make_rows(rehearsal);

@@ -45,8 +45,8 @@ typedef struct RehearsalWatch
 
 extern RehearsalWatch *rehearsal_watch_begin(int n_statements);
 extern void rehearsal_watch_arm(int limit_ms);
-extern void rehearsal_watch_before(int index, void *arg);
-extern void rehearsal_watch_after(int index, void *arg);
+extern void rehearsal_watch_before(int index);
+extern void rehearsal_watch_after(int index);
 extern void rehearsal_watch_end(bool failed, int sqlerrcode);
 
 #endif							/* TAPMIG_REHEARSAL_INTERNAL_H */

@@ -598,9 +598,9 @@ rehearsal_watch_arm(int limit_ms)
 	rehearsal_arm(limit_ms);
 }
 
-/* An ExecutorObserver's before. */
+/* Statement index begins. */
 void
-rehearsal_watch_before(int index, void *arg)
+rehearsal_watch_before(int index)
 {
 	RehearsalWatch *watch = &state->watch;
 
@@ -622,9 +622,9 @@ rehearsal_end_statement(int index, bool look)
 	rehearsal_note(look);
 }
 
-/* An ExecutorObserver's after. */
+/* It has ended without an error. Raises 57014 where it took no notice of the limit. */
 void
-rehearsal_watch_after(int index, void *arg)
+rehearsal_watch_after(int index)
 {
 	rehearsal_end_statement(index, true);
 
