@@ -580,8 +580,9 @@ rehearsal_rows_of(Rehearsal *rehearsal, HTAB *relations, int index,
 		if (row.lock_mode == NULL && row.rewritten == 0 && row.scanned == 0)
 			continue;
 		if (last_of_cut)
-		{
 			row.held_ms = -1;
+		if (last_of_cut && watch->unfinished)
+		{
 			row.rewritten = -1;
 			if (row.scanned == 0)
 				row.scanned = -1;

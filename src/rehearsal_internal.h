@@ -30,7 +30,7 @@ typedef struct RehearsalCost
 	bool		ran;
 } RehearsalCost;
 
-/* One try, in memory of its caller. */
+/* One try. */
 typedef struct RehearsalWatch
 {
 	RehearsalCost *costs;		/* as many as the script has statements */
@@ -40,6 +40,7 @@ typedef struct RehearsalWatch
 	int			n_before;
 	int			last;			/* the last statement that began, -1: none */
 	bool		cut;			/* the limit was reached */
+	bool		unfinished;		/* in the midst of the last statement */
 	double		end_ms;			/* end of the try */
 } RehearsalWatch;
 

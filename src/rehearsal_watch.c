@@ -112,6 +112,8 @@ typedef struct RehearsalState
 	volatile sig_atomic_t cancelled;	/* somebody else wants to cancel */
 } RehearsalState;
 
+/* Not in a memory context: a FATAL error frees those, and handlers still run. */
+static RehearsalState storage;
 static RehearsalState *volatile state = NULL;
 static TimeoutId tick_timeout = MAX_TIMEOUTS;
 static object_access_hook_type previous_object_access_hook = NULL;
@@ -526,17 +528,19 @@ rehearsal_note(bool look)
 }
 
 /*
- * Makes a watch, in the current memory context, which has to outlive the
- * subtransaction. Whatever happens then, rehearsal_watch_end() has to follow.
+ * Makes a watch; what it gathers is in the current memory context, which has to
+ * outlive the subtransaction. Whatever happens then, rehearsal_watch_end() has
+ * to follow. The result holds until the next call.
  */
 RehearsalWatch *
 rehearsal_watch_begin(int n_statements)
 {
-	RehearsalState *new = palloc0(sizeof(RehearsalState));
+	RehearsalState *new = &storage;
 	HASHCTL		control = {0};
 	RehearsalWatch *watch = &new->watch;
 
 	Assert(state == NULL);
+	memset(new, 0, sizeof(*new));
 	new->context = CurrentMemoryContext;
 	new->locks = held_locks_watch();
 	control.keysize = sizeof(Oid);
@@ -630,9 +634,12 @@ rehearsal_watch_after(int index)
 
 	/* It caught the cancel, and went on: what it did then is not what it does. */
 	if (state->limit_hit && !state->cancelled)
+	{
+		state->watch.unfinished = true;
 		ereport(ERROR,
 				(errcode(ERRCODE_QUERY_CANCELED),
 				 errmsg("canceling statement due to tapmig.rehearse_limit")));
+	}
 }
 
 /*
@@ -651,7 +658,10 @@ rehearsal_watch_end(bool failed, int sqlerrcode)
 	PG_TRY();
 	{
 		if (watch->cut && state->in_statement)
+		{
+			watch->unfinished = true;
 			rehearsal_end_statement(watch->last, false);
+		}
 		watch->end_ms = rehearsal_now_ms();
 	}
 	PG_FINALLY();

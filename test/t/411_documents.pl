@@ -1,4 +1,4 @@
-# doc/ledger.md and doc/scripts.md: their code runs, their tables are what the
+# doc/ledger.md, doc/rehearsal.md and doc/scripts.md: their code runs, their tables are what the
 # server says. (-- → begins what a statement returns.)
 
 use strict;
@@ -63,6 +63,27 @@ is_deeply(\@columns,
 	[ map { $_->[0] } @{ sql_try($node, q{SELECT attname FROM pg_attribute
 	   WHERE attrelid = 'tapmig.schema_migrations'::regclass AND attnum > 0 ORDER BY attnum})->{rows} } ],
 	'ledger.md: the columns of schema_migrations');
+
+# ---------------------------------------------------------------- rehearsal.md
+
+my $rehearsal = read_file(top_dir() . '/doc/rehearsal.md');
+$sql = join '', blocks($rehearsal, 'sql');
+{
+	local %ENV = $node->_get_env(PGDATABASE => 'postgres');
+	IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1' ], '<', \$sql, '>', \$out, '2>', \$err);
+}
+is($err, '', 'rehearsal.md: its SQL runs');
+is($out, join('', map { "$_\n" } $sql =~ /-- → (.*)/g), 'rehearsal.md: and returns what it says');
+my ($failure) = blocks($rehearsal, 'text');
+my ($statement) = $failure =~ /line 1: (.*)/;
+my $failed = sql_try($node, 'SELECT * FROM tapmig.rehearse($1)', bind => [$statement]);
+is("ERROR:  $failed->{message}\nDETAIL:  $failed->{detail}\nCONTEXT:  $failed->{context}\n", $failure,
+	'rehearsal.md: the error is what it says');
+is_deeply([ map { map { /(\w+)/ } split /,/, $_->[0] } rows($rehearsal, 'What it returns') ],
+	[ map { $_->[0] } @{ sql_try($node, q{SELECT n FROM pg_proc, unnest(proargnames, proargmodes) WITH ORDINALITY u (n, m, i)
+		WHERE oid = 'tapmig.rehearse'::regproc AND m = 't' ORDER BY i})->{rows} } ],
+	'rehearsal.md: the columns');
+$node->safe_psql('postgres', 'DROP TABLE agents, reports');
 
 # ---------------------------------------------------------------- scripts.md
 
