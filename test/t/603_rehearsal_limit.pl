@@ -196,4 +196,15 @@ like($first->{context}, qr/statement 2 of 2, line 2/, 'with its place') unless $
 $blocker->try('ROLLBACK');
 is_whole(rehearse('LOCK TABLE t, u'), 1, 'after all that');
 
+# ---------------------------------------------------------------- the session ends
+
+set('60s', '60s');
+$s->start($query, bind => ['LOCK TABLE t; CREATE TABLE fresh (i int); SELECT pg_sleep(600)']);
+wait_event($node, $s->pid, 'PgSleep');
+$blocker->try('SELECT pg_terminate_backend(' . $s->pid . ')');
+like($s->finish->{sqlstate}, qr{^(?:57P01|08)}, 'a session that is terminated');
+wait_gone($node, $s->pid);
+is($blocker->try('SELECT count(*) FROM t')->{ok}, 1, 'the others go on');
+is($blocker->try(q{SELECT to_regclass('fresh') IS NULL})->{value}, 't', 'and nothing is left');
+
 done_testing();
