@@ -20,7 +20,8 @@ packages_demo() {
 packages_test() {
   packages_demo "$1"
   printf '%s\n' binutils=nm shellcheck=shellcheck libipc-run-perl libdbd-pg-perl \
-    python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git
+    python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git \
+    chromium=chromium fonts-dejavu-core
 }
 
 # The PostgreSQL that this Debian brings.

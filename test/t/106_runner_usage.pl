@@ -12,7 +12,7 @@ my ($exit, $out, $err) = tapmig('--version');
 my ($version) = read_file(top_dir() . '/tapmig.control') =~ /^default_version = '(.*)'$/m;
 is("$exit|$out|$err", "0|tapmig $version\n|", "--version is the extension's");
 
-my @commands = qw(up status plan new register baseline accept withdraw require wait);
+my @commands = qw(up status plan rehearse new register baseline accept withdraw require wait);
 ($exit, $out, $err) = tapmig('--help');
 is("$exit|$err", '0|', '--help');
 like($out, qr/^  $_ /m, "--help lists $_") for @commands;
@@ -36,7 +36,10 @@ my @wrong = (
 	[ [ 'up', '--dir' ],                      qr/--dir needs a value/ ],
 	[ [ 'up', '--dir=' ],                     qr/--dir needs a value/ ],
 	[ [ 'up', '--why', 'x' ],                 qr/--why does not belong to up/ ],
-	[ [ 'up', '--json' ],                     qr/there is no option --json/ ],
+	[ [ 'require', '3', '--json' ],           qr/--json does not belong to require/ ],
+	[ [ 'up', '--svg', 'x' ],                 qr/--svg does not belong to up/ ],
+	[ [ 'rehearse', '--svg' ],                qr/--svg needs a value/ ],
+	[ [ 'rehearse', '' ],                     qr/an empty word is no version/ ],
 	[ [ 'status', '--to', '3' ],              qr/--to does not belong to status/ ],
 	[ [ 'require', '3', '--strict' ],         qr/--strict does not belong to require/ ],
 	[ ['new'],                                qr/new needs a name/ ],
@@ -55,7 +58,7 @@ for my $case (@wrong)
 	is("$exit|$out", '2|', "exit code 2: tapmig @$arguments") or diag $err;
 	like($err, $like, 'its message');
 }
-for my $command (qw(lint rehearse adopt dump check promote))
+for my $command (qw(lint adopt dump check promote))
 {
 	($exit, $out, $err) = tapmig($command);
 	is("$exit|$out|$err", "2||tapmig: $command is not in this version\n", "$command");

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use TapmigRehearsal;
 use TapmigTest;
 use Test::More;
 
@@ -46,6 +47,11 @@ for my $shell (sort keys %shells)
 	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], %opt);
 	is($exit, 1, "$shell: a failure");
 	like($err, qr/\(SQLSTATE 42883\)\n\z/, "$shell: its message");
+	canned_rehearsal($node, $database);
+	write_file("$dir/004_r.sql", canned([ [ 1, 1, 'LOCK TABLE', 1, 0, 't', 'SHARE', 1, undef, undef ] ]));
+	($exit, $out, $err) = run_tapmig($node, [ 'rehearse', '4', '3', '--dir', $dir ], %opt);
+	is("$exit|" . join(' ', $out =~ /^(\w+)[: ]/mg), '0|004_r STATEMENT t 003_x', "$shell: rehearse") or diag $out, $err;
+	unlink "$dir/004_r.sql";
 	($exit, $out, $err) = run_tapmig($node, [ 'register', '3', '--dir', $dir ], %opt);
 	is("$exit|$out|$err", "0|registered 003_x\n|", "$shell: register");
 	($exit, $out, $err) = run_tapmig($node, [ 'withdraw', '--why', 'w', '3' ], %opt);
