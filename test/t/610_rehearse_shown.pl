@@ -134,6 +134,13 @@ my @worst = (
 	[ 5, 1, 'E', 1, 0, 'nobody_strong', 'SHARE UPDATE EXCLUSIVE', 800, $no,  $no ],
 	[ 6, 1, 'F', 1, 0, 'nobody_long',   'ROW EXCLUSIVE',          900, $no,  $no ],
 	[ 7, 1, 'G', 1, 0, undef,           undef,                    undef, undef, undef ]);
+my @under = (
+	[ 1, 1, 'A', 1,   0, 'first', 'ACCESS EXCLUSIVE', 102,   $no,  $no ],
+	[ 2, 1, 'B', 1,   0, 'later', 'ACCESS EXCLUSIVE', 101,   $no,  $no ],
+	[ 3, 1, 'C', 100, 0, 'first', undef,              undef, $yes, $yes ],
+	[ 3, 1, 'C', 100, 0, 'other', 'ROW SHARE',        100,   $no,  $no ]);
+($exit, $out, $err) = rehearse({ '001_under.sql' => canned(\@under) });
+is(join(' ', $out =~ /^ +\d+ +1  (\w)/mg), 'C A B C', 'a rewrite under a lock that was there is as bad as if it took it');
 ($exit, $out, $err) = rehearse({ '001_worst.sql' => canned([ reverse @worst ]) });
 is(join(' ', $out =~ /^ +\d+ +1  (\w)/mg), 'A B C D E F G', 'the worst first');
 
