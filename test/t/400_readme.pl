@@ -142,6 +142,7 @@ is(as('jdbc', q{SELECT tapmig.is_applied('020')}), 't', 'everybody asks the gate
 write_file("$work/migrations/030_grants.sql", "CREATE TABLE grants ();\n");
 for my $case (
 	[ deployer        => 'plan',   qr/^030 +grants +out_of_order|^030 +grants +pending/m ],
+	[ deployer        => 'rehearse', qr/^030_grants: 1 statement, /m ],
 	[ deployer        => 'up',     qr/^applied 030_grants/m ],
 	[ deployer        => 'status', qr/^030 +grants +applied/m ],
 	[ release_manager => 'accept', qr/^accepted 030/m, '030', '--why', 'a test' ])
