@@ -59,6 +59,8 @@ typedef struct Splitter
 	int			line;
 	int			allocated;
 	bool		ended;			/* the end of `current` is known */
+	size_t		data_end;		/* end of the last inline data with their end marker */
+	ScriptSections sections;
 } Splitter;
 
 /* The keyword tokens for scanner_init(): all the same, gram.h stays out. */
@@ -136,17 +138,7 @@ splitter_errcontext(void *arg)
 			   script_excerpt(script->text + from, script->text + to));
 }
 
-/*
- * Comments of other tools behind which a file holds the SQL that takes the
- * migration back. Here they would be comments, and that SQL would be run.
- */
-static const char *const splitter_down_marks[] = {
-	"migrate:down",				/* dbmate */
-	"+goose Down",
-	"+migrate Down",			/* sql-migrate */
-	"//@UNDO"					/* MyBatis */
-};
-
+/* A NOTICE for a directive that stands too late. */
 static void
 splitter_check_comment(Splitter *sp, size_t pos, size_t end)
 {
@@ -159,24 +151,11 @@ splitter_check_comment(Splitter *sp, size_t pos, size_t end)
 		sp->script->notices = lappend(sp->script->notices,
 									  psprintf("the directive on line %d has no effect: it stands behind the first statement",
 											   script_line_at(sp->script, pos, NULL)));
-	for (int i = 0; i < (int) lengthof(splitter_down_marks); i++)
-	{
-		size_t		len = strlen(splitter_down_marks[i]);
-
-		if (end - pos >= len && pg_strncasecmp(work + pos, splitter_down_marks[i], len) == 0)
-			ereport(ERROR,
-					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-					 errmsg("line %d begins the part of another tool's file that takes the migration back",
-							script_line_at(sp->script, pos, NULL)),
-					 errdetail("\"%s\" is a comment here, and what follows it would be run.",
-							   splitter_down_marks[i]),
-					 errhint("Take that part out of the file.")));
-	}
 }
 
 /*
  * Where a statement's text begins: at a block comment before it, as psql has
- * it. Errors: TM009 where the statement belongs to a part that must not run.
+ * it.
  */
 static size_t
 splitter_statement_start(Splitter *sp, size_t token)
@@ -285,6 +264,7 @@ splitter_take_data(Splitter *sp, ScriptStatement *s, size_t after)
 		if (len == 2 && line[0] == '\\' && line[1] == '.')
 		{
 			s->copy_end = line - text;
+			sp->data_end = line_end - text;
 			memset(script->work + s->copy_start, ' ', line_end - text - s->copy_start);
 			break;
 		}
@@ -475,6 +455,64 @@ splitter_hash_copy(Splitter *sp, const char *copy)
 }
 
 /*
+ * A line by which another tool divides the file stands at pos: ends the
+ * statement under way, as that tool would, and blanks a down part. Returns
+ * where reading goes on.
+ */
+static size_t
+splitter_obey_marker(Splitter *sp, size_t pos, ScriptMarker marker, int tool)
+{
+	Script	   *script = sp->script;
+	size_t		begin = script_line_end(script->text, pos, script->len);
+	size_t		end = begin;
+
+	if (sp->in_statement)
+		splitter_end_statement(sp, sp->current.end);
+	if (marker == SCRIPT_MARKER_UP)
+		script_sections_up(&sp->sections, script, tool, pos);
+	else if (marker == SCRIPT_MARKER_DOWN)
+	{
+		end = script_down_part_end(script->text, pos, script->len, tool);
+		script_sections_down(&sp->sections, script, tool, pos, end);
+		memset(script->work + begin, ' ', end - begin);
+		sp->gap_start = end;
+	}
+	return end;
+}
+
+/*
+ * Looks for such lines from pos, the end of a token, to the next one: once the
+ * scanner has read on, the begin of a down part can't be taken back from it.
+ * The byte at pos, which flex holds back, is never part of one.
+ */
+static void
+splitter_look_ahead(Splitter *sp, size_t pos)
+{
+	const char *text = sp->script->text;
+	size_t		len = sp->script->len;
+	int			tool;
+
+	if (sp->in_statement && (sp->parens > 0 || sp->atomic > 0))
+		return;
+	while (pos < len)
+	{
+		if (strchr(" \t\n\r\f\v", text[pos]) != NULL)
+			pos++;
+		else if (text[pos] == '/' && text[pos + 1] == '*')
+			pos = script_skip_block_comment(text, pos, len);
+		else if (text[pos] == '-' && text[pos + 1] == '-')
+		{
+			ScriptMarker marker = script_marker(text, pos, len, &tool);
+
+			pos = marker == SCRIPT_MARKER_NONE ? script_line_end(text, pos, len) :
+				splitter_obey_marker(sp, pos, marker, tool);
+		}
+		else
+			break;
+	}
+}
+
+/*
  * A psql command begins at the last token, a backslash. Its text is blanked up
  * to command.end, but for the byte that flex holds back (the first letter of
  * the name): that comes as a token of its own and is dropped and blanked then.
@@ -513,7 +551,9 @@ splitter_blank_command(Splitter *sp)
 		splitter_take_data(sp, &s, command.end);
 		splitter_append(sp, &s);
 		sp->gap_start = s.copy_end;
+		sp->skip_until = sp->data_end;
 	}
+	splitter_look_ahead(sp, sp->skip_until);
 }
 
 /*
@@ -563,10 +603,13 @@ splitter_token(Splitter *sp, int token)
 	}
 	if (token == ';' && (!sp->in_statement || (sp->parens == 0 && sp->atomic == 0)))
 	{
+		size_t		end = sp->location + 1;
+
 		if (sp->in_statement)
-			splitter_end_statement(sp, sp->location + 1);
+			splitter_end_statement(sp, end);
 		else
-			sp->gap_start = sp->location + 1;
+			sp->gap_start = end;
+		splitter_look_ahead(sp, Max(end, sp->data_end));
 		return;
 	}
 	if (!sp->in_statement)
@@ -578,6 +621,7 @@ splitter_token(Splitter *sp, int token)
 	splitter_nest(sp, token);
 	script_fingerprint_token(&sp->fingerprint, token, &sp->value,
 							 script->work + sp->location);
+	splitter_look_ahead(sp, sp->current.end);
 }
 
 static void
@@ -592,6 +636,7 @@ splitter_run(Splitter *sp)
 							   script_keyword_tokens());
 	sp->extra.escape_string_warning = false;
 	script->work = sp->extra.scanbuf;
+	splitter_look_ahead(sp, 0);
 
 	for (;;)
 	{
@@ -615,6 +660,7 @@ splitter_run(Splitter *sp)
 	sp->location = (int) script->len;
 	if (sp->in_statement)
 		splitter_end_statement(sp, sp->current.end);
+	script_sections_check(&sp->sections, script);
 }
 
 /*

@@ -3,8 +3,10 @@
  *		The comment lines at the head of a script: -- Why: and -- tapmig:.
  *
  * Pure. The head ends at the first character that is neither white space nor
- * part of a comment or of a psql command's line. What stands after it is not
- * looked at, so a string that holds "-- tapmig:" means nothing.
+ * part of a comment or of a psql command's line, or where another tool's down
+ * part begins. What stands after it is not looked at, so a string that holds
+ * "-- tapmig:" means nothing. Lines by which other tools divide a file
+ * ("-- migrate:up", "-- +goose ...") end a Why:.
  */
 #include "postgres.h"
 
@@ -360,7 +362,9 @@ script_head_read(Script *script)
 	size_t		len = script->len;
 	size_t		pos = 0;
 	int			line = 1;
+	int			tool;
 	bool		in_why = false;
+	ScriptMarker marker;
 	StringInfoData why;
 	HeadValues	head;
 
@@ -418,6 +422,9 @@ script_head_read(Script *script)
 		if (text[pos] != '-' || pos + 1 >= len || text[pos + 1] != '-')
 			break;
 
+		marker = script_marker(text, pos, len, &tool);
+		if (marker == SCRIPT_MARKER_DOWN)
+			break;
 		comment = head_trim(text + pos + 2, text + line_end);
 		if ((rest = head_after_word(comment, "tapmig:")) != NULL)
 		{
@@ -433,6 +440,8 @@ script_head_read(Script *script)
 				appendStringInfoChar(&why, '\n');
 			appendStringInfoString(&why, rest);
 		}
+		else if (marker != SCRIPT_MARKER_NONE || comment[0] == '+')
+			in_why = false;
 		else if (in_why && comment[0] != '\0')
 		{
 			if (why.len > 0)

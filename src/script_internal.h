@@ -37,6 +37,37 @@ typedef struct ScriptFingerprint
 	bool		in_statement;	/* a token came since the last end */
 } ScriptFingerprint;
 
+/* What a comment says that another tool divides a file by. */
+typedef enum ScriptMarker
+{
+	SCRIPT_MARKER_NONE,
+	SCRIPT_MARKER_UP,			/* what follows is run */
+	SCRIPT_MARKER_DOWN,			/* what follows takes the migration back */
+	SCRIPT_MARKER_END_STATEMENT
+} ScriptMarker;
+
+#define SCRIPT_SECTION_TOOLS 5
+
+/* The parts of a file seen so far. */
+typedef struct ScriptSections
+{
+	bool		divided;		/* an up or down part has begun */
+	bool		up[SCRIPT_SECTION_TOOLS];	/* has an up part, by tool */
+	bool		orphan;			/* a down part holds SQL, and no up part is above it */
+	size_t		orphan_pos;
+	int			orphan_tool;
+} ScriptSections;
+
+/* script_sections.c */
+extern size_t script_line_end(const char *text, size_t pos, size_t len);
+extern ScriptMarker script_marker(const char *text, size_t pos, size_t len, int *tool);
+extern size_t script_down_part_end(const char *text, size_t pos, size_t len, int tool);
+extern void script_sections_up(ScriptSections *sections, const Script *script,
+							   int tool, size_t pos);
+extern void script_sections_down(ScriptSections *sections, const Script *script,
+								 int tool, size_t pos, size_t end);
+extern void script_sections_check(const ScriptSections *sections, const Script *script);
+
 /* script_head.c */
 extern void script_head_read(Script *script);
 extern size_t script_skip_block_comment(const char *text, size_t pos, size_t len);
