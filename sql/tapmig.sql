@@ -518,6 +518,384 @@ COMMENT ON COLUMN tapmig.health.invalid_indexes IS
 COMMENT ON COLUMN tapmig.health.ledger_ok IS 'tapmig.verify() finds nothing wrong in the track';
 
 --
+-- Moving in: the ledgers of other tools.  They are found by their columns, since
+-- every tool lets its table have another name.  A table's name is the one thing
+-- that goes into a statement's text, quoted by regclass; DDL takes no parameters
+-- either.  All of it runs with the caller's rights.
+--
+
+CREATE FUNCTION tapmig.foreign_ledgers()
+	RETURNS TABLE (ledger regclass, tool text, adopted boolean)
+	LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+WITH shape (tool, only_these, name, types) AS (VALUES
+	('runbook', true, 'version', '{text,varchar,int4,int8}'::name[]),
+	('runbook', true, 'applied_at', '{timestamptz,timestamp}'),
+	('runbook', true, 'source', '{text,varchar}'),
+	('flyway', false, 'installed_rank', '{int4,int8}'),
+	('flyway', false, 'version', '{varchar,text}'),
+	('flyway', false, 'description', '{varchar,text}'),
+	('flyway', false, 'type', '{varchar,text}'),
+	('flyway', false, 'script', '{varchar,text}'),
+	('flyway', false, 'checksum', '{int4,int8}'),
+	('flyway', false, 'installed_by', '{varchar,text}'),
+	('flyway', false, 'installed_on', '{timestamp,timestamptz}'),
+	('flyway', false, 'execution_time', '{int4,int8}'),
+	('flyway', false, 'success', '{bool}'),
+	('golang-migrate', true, 'version', '{int8,int4}'),
+	('golang-migrate', true, 'dirty', '{bool}'),
+	('goose', false, 'id', '{int4,int8}'),
+	('goose', false, 'version_id', '{int8,int4}'),
+	('goose', false, 'is_applied', '{bool}'),
+	('goose', false, 'tstamp', '{timestamp,timestamptz}'),
+	('dbmate', true, 'version', '{varchar,text}'),
+	('sqitch', false, 'change_id', '{text}'),
+	('sqitch', false, 'change', '{text}'),
+	('sqitch', false, 'project', '{text}'),
+	('sqitch', false, 'committed_at', '{timestamptz}'),
+	('sqitch', false, 'committer_name', '{text}'),
+	('sqitch', false, 'planned_at', '{timestamptz}'),
+	('sqitch', false, 'script_hash', '{text}'),
+	('prisma', false, 'id', '{varchar,text}'),
+	('prisma', false, 'checksum', '{varchar,text}'),
+	('prisma', false, 'finished_at', '{timestamptz,timestamp}'),
+	('prisma', false, 'migration_name', '{varchar,text}'),
+	('prisma', false, 'rolled_back_at', '{timestamptz,timestamp}'),
+	('prisma', false, 'started_at', '{timestamptz,timestamp}'),
+	('prisma', false, 'applied_steps_count', '{int4,int8}'),
+	('diesel', true, 'version', '{varchar,text}'),
+	('diesel', true, 'run_on', '{timestamp,timestamptz}'),
+	('sqlx', false, 'version', '{int8}'),
+	('sqlx', false, 'description', '{text,varchar}'),
+	('sqlx', false, 'installed_on', '{timestamptz,timestamp}'),
+	('sqlx', false, 'success', '{bool}'),
+	('sqlx', false, 'checksum', '{bytea}'),
+	('sqlx', false, 'execution_time', '{int8}'),
+	('graphile-migrate', false, 'hash', '{text}'),
+	('graphile-migrate', false, 'previous_hash', '{text}'),
+	('graphile-migrate', false, 'filename', '{text}'),
+	('graphile-migrate', false, 'date', '{timestamptz}'),
+	('node-pg-migrate', true, 'id', '{int4,int8}'),
+	('node-pg-migrate', true, 'name', '{varchar,text}'),
+	('node-pg-migrate', true, 'run_on', '{timestamp,timestamptz}'),
+	('supabase', false, 'version', '{text,varchar}'),
+	('supabase', false, 'statements', '{_text}'),
+	('supabase', false, 'name', '{text,varchar}')
+), found AS (
+	SELECT c.oid, n.nspname, c.relname, s.tool
+	FROM pg_class c
+	JOIN pg_namespace n ON n.oid = c.relnamespace
+	JOIN pg_attribute a ON a.attrelid = c.oid
+	JOIN pg_type t ON t.oid = a.atttypid AND t.typnamespace = 'pg_catalog'::regnamespace
+	JOIN shape s ON s.name = a.attname AND t.typname = ANY (s.types)
+	WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'tapmig')
+	AND n.nspname !~ '^pg_(toast|temp)'
+	AND a.attnum > 0 AND NOT a.attisdropped
+	AND NOT EXISTS (SELECT FROM pg_depend d
+					WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+	GROUP BY c.oid, n.nspname, c.relname, s.tool, s.only_these
+	HAVING count(*) = (SELECT count(*) FROM shape x WHERE x.tool = s.tool)
+	AND (NOT s.only_these OR
+		 count(*) = (SELECT count(*) FROM pg_attribute x
+					 WHERE x.attrelid = c.oid AND x.attnum > 0 AND NOT x.attisdropped))
+)
+SELECT f.oid::regclass,
+	CASE WHEN f.tool = 'dbmate' AND f.nspname = 'supabase_migrations' THEN 'supabase' ELSE f.tool END,
+	f.tool = 'runbook' AND EXISTS (
+		SELECT FROM pg_trigger g JOIN pg_class v ON v.oid = g.tgrelid
+		JOIN pg_namespace n ON n.oid = v.relnamespace
+		WHERE g.tgfoid = 'tapmig.trigger_view_insert()'::regprocedure
+		AND n.nspname = f.nspname AND f.relname = left(v.relname, 49) || '_before_tapmig')
+FROM found f
+ORDER BY f.nspname, f.relname, f.tool
+$$;
+COMMENT ON FUNCTION tapmig.foreign_ledgers() IS
+	'the tables of this database that have the columns of another tool''s ledger; adopted: a view of tapmig''s ledger stands in its place';
+
+CREATE FUNCTION tapmig.foreign_rows(ledger regclass)
+	RETURNS TABLE (label text, applied_at timestamptz, source text, covers boolean,
+				   problem text, checksum text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	found_tool text := (SELECT min(l.tool) FROM tapmig.foreign_ledgers() l
+						WHERE l.ledger = foreign_rows.ledger);
+	query text;
+BEGIN
+	IF found_tool IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+			MESSAGE = format('%s is not the ledger of a tool that tapmig knows', ledger),
+			DETAIL = format('Its columns are: %s.',
+				(SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+				 FROM pg_attribute a
+				 WHERE a.attrelid = ledger AND a.attnum > 0 AND NOT a.attisdropped)),
+			HINT = 'tapmig baseline VERSION records all files up to a version; tapmig.register() records one, with its time and source.';
+	END IF;
+
+	query := CASE found_tool
+	WHEN 'runbook' THEN $q$
+		SELECT version::text, applied_at::timestamptz, nullif(source::text, ''), false, NULL, NULL
+		FROM %s $q$
+
+	-- The last row of a version counts. Rows without one are repeatable
+	-- migrations, and the marker of a schema that Flyway made.
+	WHEN 'flyway' THEN $q$
+		SELECT coalesce(replace(version, '_', '.') || '_' ||
+						CASE WHEN type ~ 'BASELINE' AND script ~ '<<' THEN 'baseline'
+							 ELSE translate(description, ' ', '_') END, script),
+			installed_on::timestamptz, format('flyway: %%s (%%s)', script, installed_by),
+			success AND type ~ 'BASELINE',
+			CASE WHEN version IS NULL THEN 'repeatable: it has no version'
+				 WHEN NOT success THEN 'failed'
+				 WHEN type ~ '^UNDO' THEN 'undone'
+				 WHEN type = 'DELETE' THEN 'deleted by flyway repair' END, NULL
+		FROM (SELECT DISTINCT ON (coalesce('V' || replace(version, '_', '.'), script)) *
+			  FROM %s WHERE version IS NOT NULL OR type <> 'SCHEMA'
+			  ORDER BY coalesce('V' || replace(version, '_', '.'), script), installed_rank DESC) r $q$
+
+	-- One row: the version that the database has, so all files below it too.
+	-- Dirty: the migration to it has failed in its middle.
+	WHEN 'golang-migrate' THEN $q$
+		SELECT version::text, NULL::timestamptz, 'golang-migrate', true,
+			CASE WHEN dirty THEN 'dirty: it failed, and may be half done' END, NULL
+		FROM %s WHERE version >= 0 OR dirty $q$
+
+	-- Older ones add a row for each down; version 0 is goose's own.
+	WHEN 'goose' THEN $q$
+		SELECT version_id::text, tstamp::timestamptz, 'goose', false,
+			CASE WHEN NOT is_applied THEN 'rolled back' END, NULL
+		FROM (SELECT DISTINCT ON (version_id) * FROM %s ORDER BY version_id, id DESC) r
+		WHERE version_id > 0 $q$
+
+	WHEN 'dbmate' THEN $q$
+		SELECT version, NULL::timestamptz, 'dbmate', false, NULL, NULL FROM %s $q$
+
+	-- Its changes have names only; the time at which one was planned, in UTC,
+	-- is its version. The runner reads sqitch.plan in the same way.
+	WHEN 'sqitch' THEN $q$
+		SELECT format('%%s%%s_%%s', second, CASE WHEN n > 1 THEN '.' || n END, change), committed_at,
+			format('sqitch: %%s:%%s (%%s)', project, change, committer_name), false, NULL, NULL
+		FROM (SELECT *, row_number() OVER (PARTITION BY project, second ORDER BY committed_at, change_id) AS n
+			  FROM (SELECT *, to_char(planned_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS') AS second
+					FROM %s) c) r $q$
+
+	WHEN 'prisma' THEN $q$
+		SELECT migration_name, coalesce(finished_at, started_at)::timestamptz,
+			'prisma: ' || migration_name, false,
+			CASE WHEN rolled_back_at IS NOT NULL THEN 'rolled back'
+				 WHEN finished_at IS NULL THEN 'failed: it has no end' END, lower(checksum)
+		FROM (SELECT DISTINCT ON (migration_name) * FROM %s
+			  ORDER BY migration_name, finished_at IS NOT NULL AND rolled_back_at IS NULL DESC,
+				  started_at DESC) r $q$
+
+	WHEN 'diesel' THEN $q$
+		SELECT version, run_on::timestamptz, 'diesel', false, NULL, NULL FROM %s $q$
+
+	WHEN 'sqlx' THEN $q$
+		SELECT version || '_' || translate(description, ' ', '_'), installed_on::timestamptz, 'sqlx', false,
+			CASE WHEN NOT success THEN 'failed' END, NULL
+		FROM %s $q$
+
+	WHEN 'graphile-migrate' THEN $q$
+		SELECT filename, date, 'graphile-migrate: ' || filename, false, NULL, NULL FROM %s $q$
+
+	WHEN 'node-pg-migrate' THEN $q$
+		SELECT name, run_on::timestamptz, 'node-pg-migrate: ' || name, false, NULL, NULL FROM %s $q$
+
+	-- Before it had a name and statements its table was like dbmate's.
+	WHEN 'supabase' THEN $q$
+		SELECT concat_ws('_', version, nullif(to_jsonb(r) ->> 'name', '')), NULL::timestamptz, 'supabase',
+			false, NULL, NULL
+		FROM %s r $q$
+	END;
+
+	RETURN QUERY EXECUTE format($q$
+		SELECT label, applied_at, source, covers,
+			CASE WHEN problem IS NOT NULL THEN problem
+				 WHEN label IS NULL OR label !~ '^[Vv]?[0-9]+([_.-].*)?$' OR label ~ '[[:cntrl:]]'
+					 THEN 'its name does not begin with a version'
+				 WHEN length(label) > 200 THEN 'its name is too long' END, checksum
+		FROM (SELECT regexp_replace(label, '([.]up)?[.]sql$', '') AS label, applied_at, source, covers,
+				  problem, checksum
+			  FROM (%s) r (label, applied_at, source, covers, problem, checksum)) r
+		ORDER BY label COLLATE "C", applied_at, source COLLATE "C"$q$, format(query, ledger));
+END
+$$;
+COMMENT ON FUNCTION tapmig.foreign_rows(regclass) IS
+	'the migrations in another tool''s ledger; covers: files below it are in too; problem: why it is not in force; checksum: SHA-256 of its file, where the tool keeps that';
+
+CREATE FUNCTION tapmig.foreign_digest(ledger regclass) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+AS $$
+SELECT md5(coalesce(string_agg(r::text, E'\n'), '')) FROM tapmig.foreign_rows(ledger) r
+$$;
+COMMENT ON FUNCTION tapmig.foreign_digest(regclass) IS
+	'changes when what tapmig.foreign_rows says of a ledger does';
+
+CREATE FUNCTION tapmig.adopt_plan(ledger regclass, versions text[], checksums text[] DEFAULT NULL,
+								  track text DEFAULT NULL)
+	RETURNS TABLE (file int, label text, applied_at timestamptz, source text, action text, detail text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+WITH file AS (
+	SELECT v.n::int AS n, v.label, tapmig.version_key(v.label) COLLATE "C" AS key, checksums[v.n] AS checksum
+	FROM unnest(versions) WITH ORDINALITY v (label, n)
+), foreign_row AS (
+	SELECT r.*, tapmig.version_key(CASE WHEN r.label ~ '^[Vv]?[0-9]+([_.-].*)?$' AND r.label !~ '[[:cntrl:]]'
+										AND length(r.label) <= 200 THEN r.label END) COLLATE "C" AS key
+	FROM tapmig.foreign_rows(ledger) r
+), one AS (
+	SELECT r.*, row_number() OVER (PARTITION BY r.key ORDER BY r.problem IS NOT NULL, r.applied_at,
+								   r.label COLLATE "C", r.source COLLATE "C") AS n
+	FROM foreign_row r
+), cover AS (
+	SELECT r.key, r.label, r.applied_at, r.source FROM one r WHERE r.covers AND r.key IS NOT NULL
+	ORDER BY r.key DESC LIMIT 1
+), line AS (
+	SELECT f.n AS file, coalesce(f.label, r.label) AS label, r.key, r.applied_at, r.source,
+		CASE WHEN r.problem IS NOT NULL THEN r.problem
+			 WHEN r.n > 1 AND r.key IS NOT NULL THEN 'another row of the same version' END AS problem,
+		r.checksum <> lower(f.checksum) AS edited, NULL AS covered_by, true AS has_row
+	FROM one r LEFT JOIN file f ON f.key = r.key
+	UNION ALL
+	SELECT f.n, f.label, f.key, c.applied_at, c.source, NULL, false, c.label, c.key IS NOT NULL
+	FROM file f LEFT JOIN cover c ON f.key < c.key
+	WHERE NOT EXISTS (SELECT FROM foreign_row r WHERE r.key = f.key)
+), decided AS (
+	SELECT l.*,
+		CASE WHEN m.version IS NOT NULL THEN 'none'
+			 WHEN l.problem IS NOT NULL THEN 'leave'
+			 WHEN l.has_row THEN 'register'
+			 ELSE 'pending' END AS action
+	FROM line l
+	LEFT JOIN tapmig.schema_migrations m
+		ON m.track = coalesce(adopt_plan.track, nullif(current_setting('tapmig.track', true), ''), 'main')
+		AND tapmig.version_key(m.version) COLLATE "C" = l.key
+)
+SELECT CASE WHEN NOT coalesce(d.edited, false) OR d.action <> 'register' THEN d.file END,
+	d.label, d.applied_at, d.source, d.action,
+	CASE d.action
+	WHEN 'none' THEN 'in the ledger of tapmig already'
+	WHEN 'leave' THEN d.problem
+	WHEN 'register' THEN nullif(concat_ws('; ',
+		'at or below ' || d.covered_by,
+		CASE WHEN d.file IS NULL THEN 'no file: recorded without its content'
+			 WHEN d.edited THEN 'its file was edited since: recorded without its content' END), '')
+	END
+FROM decided d
+ORDER BY d.key, d.action <> 'register', d.label COLLATE "C"
+$$;
+COMMENT ON FUNCTION tapmig.adopt_plan(regclass, text[], text[], text) IS
+	'what to register of another tool''s ledger, with the numbers of the files that belong to it; action: register, none, leave (not in force there), pending (a file that is not in it)';
+
+-- Inserts with the rights of the extension's owner: who may insert into a view
+-- with this trigger may record a version, and nothing else.
+CREATE FUNCTION tapmig.trigger_view_insert() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO tapmig.schema_migrations AS m (track, version, applied_at, source, applied_as)
+	VALUES (TG_ARGV[0], NEW.version, NEW.applied_at, NEW.source, session_user)
+	RETURNING m.version, m.applied_at, m.source INTO NEW.version, NEW.applied_at, NEW.source;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION tapmig.trigger_view_insert() IS
+	'records what is inserted into a view that tapmig.ledger_view made; its argument is the track';
+
+CREATE FUNCTION tapmig.ledger_view(schema_name text, view_name text DEFAULT 'schema_migrations',
+								   track text DEFAULT NULL) RETURNS regclass
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	of_track text := coalesce(track, nullif(current_setting('tapmig.track', true), ''), 'main');
+BEGIN
+	EXECUTE format('CREATE VIEW %I.%I AS SELECT m.version, m.applied_at, m.source'
+				   ' FROM tapmig.schema_migrations m WHERE m.track = %L', schema_name, view_name, of_track);
+	EXECUTE format('CREATE TRIGGER insert_row INSTEAD OF INSERT ON %I.%I FOR EACH ROW'
+				   ' EXECUTE FUNCTION tapmig.trigger_view_insert(%L)', schema_name, view_name, of_track);
+	EXECUTE format('COMMENT ON VIEW %I.%I IS %L', schema_name, view_name,
+				   'the ledger of tapmig; an INSERT records a version that was applied by other means');
+	RETURN format('%I.%I', schema_name, view_name)::regclass;
+END
+$$;
+COMMENT ON FUNCTION tapmig.ledger_view(text, text, text) IS
+	'makes a view (version, applied_at, source) of a track of the ledger, which takes INSERTs too';
+
+CREATE FUNCTION tapmig.adopt_finish(ledger regclass, digest text, track text DEFAULT NULL) RETURNS regclass
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+	found_tool text := (SELECT min(l.tool) FROM tapmig.foreign_ledgers() l
+						WHERE l.ledger = adopt_finish.ledger AND NOT l.adopted);
+	t record;
+	r record;
+	made regclass;
+	readers text;
+BEGIN
+	IF found_tool = 'runbook' THEN
+		SELECT n.nspname, c.relname, c.relowner, c.relacl, left(c.relname, 49) || '_before_tapmig' AS kept
+		INTO STRICT t
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ledger;
+		EXECUTE format('ALTER TABLE %s RENAME TO %I', ledger, t.kept);
+	END IF;
+	IF tapmig.foreign_digest(ledger) <> digest THEN
+		RAISE EXCEPTION USING ERRCODE = 'serialization_failure',
+			MESSAGE = format('%s changed while it was adopted', ledger),
+			DETAIL = 'Nothing was recorded.',
+			HINT = 'Run tapmig adopt again.';
+	END IF;
+	IF found_tool IS DISTINCT FROM 'runbook' THEN
+		RETURN NULL;
+	END IF;
+
+	-- The view takes the table's place: its owner, grants and defaults.
+	made := tapmig.ledger_view(t.nspname, t.relname, track);
+	FOR r IN
+		SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) AS value
+		FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = ledger AND a.attname IN ('applied_at', 'source') AND a.attgenerated = ''
+	LOOP
+		EXECUTE format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', made, r.attname, r.value);
+	END LOOP;
+	IF t.relowner <> (SELECT c.relowner FROM pg_class c WHERE c.oid = made) THEN
+		EXECUTE format('ALTER VIEW %s OWNER TO %s', made, t.relowner::regrole);
+	END IF;
+	FOR r IN
+		SELECT g.grantee, g.privilege_type AS privilege, g.is_grantable
+		FROM aclexplode(t.relacl) g
+		UNION ALL
+		SELECT g.grantee, format('%s (%I)', g.privilege_type, a.attname), g.is_grantable
+		FROM pg_attribute a, aclexplode(a.attacl) g
+		WHERE a.attrelid = ledger AND a.attnum > 0 AND NOT a.attisdropped
+	LOOP
+		CONTINUE WHEN r.grantee = t.relowner;
+		EXECUTE format('GRANT %s ON %s TO %s%s', r.privilege, made,
+					   CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END,
+					   CASE WHEN r.is_grantable THEN ' WITH GRANT OPTION' END);
+	END LOOP;
+
+	SELECT string_agg(DISTINCT o.name, ', ' ORDER BY o.name) INTO readers
+	FROM (SELECT w.ev_class::regclass::text AS name
+		  FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+		  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+		  AND d.refobjid = ledger AND w.ev_class <> ledger
+		  UNION ALL
+		  SELECT k.conrelid::regclass::text FROM pg_constraint k
+		  WHERE k.contype = 'f' AND k.confrelid = ledger) o;
+	IF readers IS NOT NULL THEN
+		RAISE WARNING USING MESSAGE = format('these refer to %s, the old table, and not to the view: %s', ledger, readers);
+	END IF;
+	RETURN made;
+END
+$$;
+COMMENT ON FUNCTION tapmig.adopt_finish(regclass, text, text) IS
+	'ends an adoption: 40001 when the ledger has changed since its digest was taken; puts a view in the place of a runbook''s table, which is kept as NAME_before_tapmig';
+
+--
 -- Rights.  First nobody has any, whatever ALTER DEFAULT PRIVILEGES gave: only
 -- the owner writes the tables, and scripts may hold secrets.
 --
