@@ -58,7 +58,7 @@ for my $case (@wrong)
 	is("$exit|$out", '2|', "exit code 2: tapmig @$arguments") or diag $err;
 	like($err, $like, 'its message');
 }
-for my $command (qw(lint adopt dump check promote))
+for my $command (qw(lint dump check promote))
 {
 	($exit, $out, $err) = tapmig($command);
 	is("$exit|$out|$err", "2||tapmig: $command is not in this version\n", "$command");
