@@ -207,4 +207,14 @@ adopts('supabase',
 	shown => qr/^register +20230102100000_second .*no file: recorded without its content$/m,
 	up    => ['20230103100000_new']);
 
+# The document has a row for each tool, with the table that the tool makes
+my $document = read_file(top_dir() . '/doc/adopt.md');
+for my $fixture (glob(fixture('ledgers') . '/*.sql'))
+{
+	my ($tool)  = $fixture =~ m{([^/]+)\.sql$};
+	my ($table) = read_file($fixture) =~ /^create table (?:if not exists )?(?:"?public"?\.)?"?([\w.]+?)"? ?\((?![^;]*sqitch\.projects|\n    project  )/mi;
+
+	like($document, qr/^\| (?:a )?\Q$tool\E.*`\Q$table\E/mi, "adopt.md: $tool, $table");
+}
+
 done_testing();

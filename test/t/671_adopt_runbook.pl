@@ -131,6 +131,15 @@ $session->try('LOCK TABLE schema_migrations IN ACCESS SHARE MODE');
 is($exit, 7, 'a table in use: exit code 7') or diag "$out$err";
 $session->try('ROLLBACK');
 
+# What doc/adopt.md says of the view
+my $other = runbook('documented');
+run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir ], dbname => $other);
+my ($documented) = read_file(top_dir() . '/doc/adopt.md') =~ /^```sql\n(SELECT version.*?)^```$/ms;
+ok(sql_try($node, $documented, dbname => $other)->{ok}, "the document's statements run");
+is(sql_value($node, "SELECT source FROM schema_migrations WHERE version = '036'", dbname => $other), 'by hand, ticket 4711', 'and do what it says');
+ok(sql_try($node, "INSERT INTO schema_migrations (version) SELECT '036' WHERE NOT tapmig.is_applied('036')", dbname => $other)->{ok}, 'instead of ON CONFLICT');
+is_error(apply($node, '040', "INSERT INTO schema_migrations (version) VALUES ('040')", dbname => $other), '55000', qr/must not write/, 'a migration that records itself');
+
 # A track of its own, and another name
 $node->safe_psql($database, 'ALTER TABLE schema_migrations RENAME TO "Our ""migrations"""; DROP VIEW latest');
 ($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir, '--track', "it's" ], dbname => $database);

@@ -153,7 +153,7 @@ like($err, qr/tapmig adopt where another tool has recorded them/, 'and says what
 
 $node->safe_psql('postgres', 'CREATE ROLE deployer LOGIN; CREATE ROLE nobody_much LOGIN');
 $database = database_of('rights', read_file(fixture('ledgers/runbook.sql')), 'ALTER TABLE schema_migrations OWNER TO deployer', 'GRANT CREATE ON SCHEMA public TO deployer',
-	'GRANT EXECUTE ON FUNCTION tapmig.register, tapmig.plan, tapmig.foreign_ledgers, tapmig.foreign_rows, tapmig.foreign_digest, tapmig.adopt_plan, tapmig.adopt_finish, tapmig.ledger_view, tapmig.trigger_view_insert TO deployer');
+	read_file(top_dir() . '/doc/adopt.md') =~ /^(GRANT EXECUTE .*?;)$/ms);
 my $rows_dir = migrations_dir({ '001_a.sql' => 'SELECT 1' });
 ($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $rows_dir ], dbname => $database, env => { PGUSER => 'nobody_much' });
 is($exit, 1, 'without a grant');
