@@ -594,6 +594,11 @@ WITH shape (tool, only_these, name, types) AS (VALUES
 	AND a.attnum > 0 AND NOT a.attisdropped
 	AND NOT EXISTS (SELECT FROM pg_depend d
 					WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+	-- One column says little: as a ledger's it is unique.
+	AND (s.tool <> 'dbmate' OR
+		 EXISTS (SELECT FROM pg_index i
+				 WHERE i.indrelid = c.oid AND i.indisunique AND i.indkey[0] = a.attnum
+				 AND i.indnkeyatts = 1 AND i.indpred IS NULL))
 	GROUP BY c.oid, n.nspname, c.relname, s.tool, s.only_these
 	HAVING count(*) = (SELECT count(*) FROM shape x WHERE x.tool = s.tool)
 	AND (NOT s.only_these OR
@@ -642,9 +647,9 @@ BEGIN
 	-- The last row of a version counts. Rows without one are repeatable
 	-- migrations, and the marker of a schema that Flyway made.
 	WHEN 'flyway' THEN $q$
-		SELECT coalesce(replace(version, '_', '.') || '_' ||
-						CASE WHEN type ~ 'BASELINE' AND script ~ '<<' THEN 'baseline'
-							 ELSE translate(description, ' ', '_') END, script),
+		SELECT coalesce(left(replace(version, '_', '.') || '_' ||
+							 CASE WHEN type ~ 'BASELINE' AND script ~ '<<' THEN 'baseline'
+								  ELSE translate(description, ' ', '_') END, 200), script),
 			installed_on::timestamptz, format('flyway: %%s (%%s)', script, installed_by),
 			success AND type ~ 'BASELINE',
 			CASE WHEN version IS NULL THEN 'repeatable: it has no version'
@@ -673,13 +678,23 @@ BEGIN
 		SELECT version, NULL::timestamptz, 'dbmate', false, NULL, NULL FROM %s $q$
 
 	-- Its changes have names only; the time at which one was planned, in UTC,
-	-- is its version. The runner reads sqitch.plan in the same way.
+	-- is its version. The runner reads sqitch.plan in the same way. What was
+	-- not deployed, or no longer is, is in the table beside it.
 	WHEN 'sqitch' THEN $q$
 		SELECT format('%%s%%s_%%s', second, CASE WHEN n > 1 THEN '.' || n END, change), committed_at,
-			format('sqitch: %%s:%%s (%%s)', project, change, committer_name), false, NULL, NULL
-		FROM (SELECT *, row_number() OVER (PARTITION BY project, second ORDER BY committed_at, change_id) AS n
-			  FROM (SELECT *, to_char(planned_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS') AS second
-					FROM %s) c) r $q$
+			format('sqitch: %%s:%%s (%%s)', project, change, committer_name), false, problem, NULL
+		FROM (SELECT *, row_number() OVER (PARTITION BY project, second
+										   ORDER BY problem IS NOT NULL, committed_at, change_id) AS n
+			  FROM (SELECT change_id, change, project, committed_at, committer_name,
+						to_char(planned_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS') AS second, NULL AS problem
+					FROM %1$s
+					UNION ALL
+					SELECT change_id, change, project, committed_at, committer_name,
+						to_char(planned_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS'),
+						CASE event WHEN 'fail' THEN 'failed' ELSE 'reverted' END
+					FROM (SELECT DISTINCT ON (change_id) * FROM %2$s ORDER BY change_id, committed_at DESC) e
+					WHERE event IN ('fail', 'revert')
+					AND NOT EXISTS (SELECT FROM %1$s c WHERE c.change_id = e.change_id)) c) r $q$
 
 	WHEN 'prisma' THEN $q$
 		SELECT migration_name, coalesce(finished_at, started_at)::timestamptz,
@@ -694,7 +709,7 @@ BEGIN
 		SELECT version, run_on::timestamptz, 'diesel', false, NULL, NULL FROM %s $q$
 
 	WHEN 'sqlx' THEN $q$
-		SELECT version || '_' || translate(description, ' ', '_'), installed_on::timestamptz, 'sqlx', false,
+		SELECT left(version || '_' || translate(description, ' ', '_'), 200), installed_on::timestamptz, 'sqlx', false,
 			CASE WHEN NOT success THEN 'failed' END, NULL
 		FROM %s $q$
 
@@ -720,7 +735,10 @@ BEGIN
 		FROM (SELECT regexp_replace(label, '([.]up)?[.]sql$', '') AS label, applied_at, source, covers,
 				  problem, checksum
 			  FROM (%s) r (label, applied_at, source, covers, problem, checksum)) r
-		ORDER BY label COLLATE "C", applied_at, source COLLATE "C"$q$, format(query, ledger));
+		ORDER BY label COLLATE "C", applied_at, source COLLATE "C"$q$,
+		format(query, ledger, (SELECT format('%I.events', n.nspname)
+							   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+							   WHERE c.oid = ledger)));
 END
 $$;
 COMMENT ON FUNCTION tapmig.foreign_rows(regclass) IS
@@ -773,6 +791,7 @@ WITH file AS (
 	LEFT JOIN tapmig.schema_migrations m
 		ON m.track = coalesce(adopt_plan.track, nullif(current_setting('tapmig.track', true), ''), 'main')
 		AND tapmig.version_key(m.version) COLLATE "C" = l.key
+	WHERE l.has_row OR m.version IS NULL
 )
 SELECT CASE WHEN NOT coalesce(d.edited, false) OR d.action <> 'register' THEN d.file END,
 	d.label, d.applied_at, d.source, d.action,
@@ -812,7 +831,9 @@ AS $$
 DECLARE
 	of_track text := coalesce(track, nullif(current_setting('tapmig.track', true), ''), 'main');
 BEGIN
-	EXECUTE format('CREATE VIEW %I.%I AS SELECT m.version, m.applied_at, m.source'
+	-- A table's column would have this collation: another one, and comparing
+	-- it with such a column is an error.
+	EXECUTE format('CREATE VIEW %I.%I AS SELECT m.version COLLATE "default" AS version, m.applied_at, m.source'
 				   ' FROM tapmig.schema_migrations m WHERE m.track = %L', schema_name, view_name, of_track);
 	EXECUTE format('CREATE TRIGGER insert_row INSTEAD OF INSERT ON %I.%I FOR EACH ROW'
 				   ' EXECUTE FUNCTION tapmig.trigger_view_insert(%L)', schema_name, view_name, of_track);

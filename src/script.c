@@ -468,6 +468,7 @@ splitter_obey_marker(Splitter *sp, size_t pos, ScriptMarker marker, int tool)
 
 	if (sp->in_statement)
 		splitter_end_statement(sp, sp->current.end);
+	sp->location = (int) pos;	/* of an error's context */
 	if (marker == SCRIPT_MARKER_UP)
 		script_sections_up(&sp->sections, script, tool, pos);
 	else if (marker == SCRIPT_MARKER_DOWN)
@@ -660,6 +661,8 @@ splitter_run(Splitter *sp)
 	sp->location = (int) script->len;
 	if (sp->in_statement)
 		splitter_end_statement(sp, sp->current.end);
+	if (sp->sections.orphan)
+		sp->location = (int) sp->sections.orphan_pos;
 	script_sections_check(&sp->sections, script);
 }
 

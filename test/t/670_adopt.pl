@@ -142,6 +142,7 @@ adopts('sqitch',
 		[ '20190102100000.2_lists', '2019-02-01 10:00:02.000000', 'sqitch: flipr:lists (Ann)', 1 ],
 		[ '20190104100000_users', '2019-02-03 10:00:00.000000', 'sqitch: flipr:users (Bob)', 1 ] ],
 	shown => qr{^register +20190102100000_users .*/deploy/users\@v1\.0\.sql$}m,
+	left  => qr{\A.*20190102100000\.3_gone .*: reverted\n.*20190105100000_new/flips .*: failed\n\z},
 	up    => ['20190105100000_new/flips']);
 
 my $init = "$applied-- init\n";

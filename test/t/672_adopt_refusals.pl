@@ -45,6 +45,9 @@ $database = database_of('empty', $dbmate);
 ($exit, $out, $err) = adopt($database, '--yes');
 is("$exit|$out", '2|', 'an empty ledger: exit code 2');
 like($err, qr/\Atapmig: public\.schema_migrations \(dbmate\) is empty\nHINT:  .*tapmig baseline.*tapmig up/, 'its message');
+sql_value($node, "SELECT tapmig.register('001')", dbname => $database);
+($exit, $out, $err) = adopt($database, '--yes');
+is("$exit|$out", '2|', 'an empty ledger beside a full one of tapmig');
 
 my $flyway = read_file(fixture('ledgers/flyway.sql'));
 my $diesel = read_file(fixture('ledgers/diesel.sql'));
@@ -104,7 +107,7 @@ is(sql_value($node, 'SELECT count(*) FROM tapmig.foreign_ledgers()', dbname => d
 	0, "tapmig's own ledger is none");
 # The types count too
 is(sql_value($node, 'SELECT count(*) FROM tapmig.foreign_ledgers()',
-	dbname => database_of('types', 'CREATE TABLE schema_migrations (version date PRIMARY KEY)', 'CREATE TABLE x (version bigint, dirty text)')), 0, 'columns of other types');
+	dbname => database_of('types', 'CREATE TABLE schema_migrations (version date PRIMARY KEY)', 'CREATE TABLE x (version bigint, dirty text)', 'CREATE TABLE app_versions (version text)')), 0, 'columns of other types, and one that is not unique');
 
 # Rows that are no migrations, rows of one version, rows in force already
 $database = database_of('rows', $dbmate,
