@@ -578,6 +578,8 @@ WITH shape (tool, only_these, name, types) AS (VALUES
 	('node-pg-migrate', true, 'id', '{int4,int8}'),
 	('node-pg-migrate', true, 'name', '{varchar,text}'),
 	('node-pg-migrate', true, 'run_on', '{timestamp,timestamptz}'),
+	('sql-migrate', true, 'id', '{text,varchar}'),
+	('sql-migrate', true, 'applied_at', '{timestamptz}'),
 	('supabase', false, 'version', '{text,varchar}'),
 	('supabase', false, 'statements', '{_text}'),
 	('supabase', false, 'name', '{text,varchar}')
@@ -718,6 +720,9 @@ BEGIN
 
 	WHEN 'node-pg-migrate' THEN $q$
 		SELECT name, run_on::timestamptz, 'node-pg-migrate: ' || name, false, NULL, NULL FROM %s $q$
+
+	WHEN 'sql-migrate' THEN $q$
+		SELECT id, applied_at, 'sql-migrate: ' || id, false, NULL, NULL FROM %s $q$
 
 	-- Before it had a name and statements its table was like dbmate's.
 	WHEN 'supabase' THEN $q$

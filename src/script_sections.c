@@ -26,7 +26,7 @@ static const SectionTool section_tools[] = {
 	{"+goose Up", "+goose Down", "+goose StatementEnd", false},
 	{"+migrate Up", "+migrate Down", "+migrate StatementEnd", true},	/* sql-migrate */
 	{"Up Migration", "Down Migration", NULL, false},	/* node-pg-migrate */
-	{NULL, "@UNDO", NULL, false}	/* MyBatis */
+	{NULL, "@UNDO", NULL, false}
 };
 
 StaticAssertDecl(lengthof(section_tools) == SCRIPT_SECTION_TOOLS,
@@ -34,6 +34,9 @@ StaticAssertDecl(lengthof(section_tools) == SCRIPT_SECTION_TOOLS,
 
 /* node-pg-migrate's are words that a sentence may begin with. */
 #define SECTION_PLAIN_WORDS 3
+
+/* MyBatis writes //@UNDO. */
+#define SECTION_BEHIND_SLASHES 4
 
 static bool
 section_is_blank(char c)
@@ -86,6 +89,7 @@ script_marker(const char *text, size_t pos, size_t len, int *tool)
 {
 	const char *end = text + script_line_end(text, pos, len);
 	const char *p = text + pos;
+	bool		slashes;
 
 	for (size_t before = pos; before > 0 && text[before - 1] != '\n' && text[before - 1] != '\r'; before--)
 	{
@@ -94,17 +98,18 @@ script_marker(const char *text, size_t pos, size_t len, int *tool)
 	}
 	while (p < end && (section_is_blank(*p) || *p == '-'))
 		p++;
-	if (end - p >= 2 && p[0] == '/' && p[1] == '/')
-	{
+	slashes = end - p >= 2 && p[0] == '/' && p[1] == '/';
+	if (slashes)
 		p += 2;
-		while (p < end && section_is_blank(*p))
-			p++;
-	}
+	while (p < end && section_is_blank(*p))
+		p++;
 	for (*tool = 0; *tool < (int) lengthof(section_tools); (*tool)++)
 	{
 		const SectionTool *t = &section_tools[*tool];
 		const char *rest = section_match(p, end, t->up);
 
+		if (slashes != (*tool == SECTION_BEHIND_SLASHES))
+			continue;
 		if (rest != NULL && (*tool != SECTION_PLAIN_WORDS || rest == end))
 			return SCRIPT_MARKER_UP;
 		if (section_match(p, end, t->down) != NULL)

@@ -139,6 +139,9 @@ SELECT fails('SELECT 1;
 SELECT fails('SELECT 1;
 -- Up migration of the users
 SELECT 2;');
+SELECT * FROM shown('SELECT 1;
+-- @UNDO is MyBatis'' word only behind slashes
+SELECT 2;');
 SELECT * FROM shown('-- +goose Up
 SELECT 1;');
 

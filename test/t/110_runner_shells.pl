@@ -63,6 +63,12 @@ for my $shell (sort keys %shells)
 	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir, '--db', 'host=/nowhere' ], %opt);
 	is($exit, 3, "$shell: no connection");
 
+	$node->safe_psql($database, 'CREATE TABLE golang (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO golang VALUES (77, false)');
+	($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--dir', $dir, '--track', 'adopted' ], %opt);
+	like($out, qr/^register +001_it's \$a +not known +golang-migrate +\S+\/001_it's \$a\.sql +at or below 77$/m, "$shell: adopt") or diag $err;
+	($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir, '--track', 'adopted' ], %opt);
+	is($out, "registered 001_it's \$a\nregistered 002_b\nregistered 003_x\nregistered 77\n", "$shell: adopt --yes") or diag $err;
+
 	write_file("$dir/003_x/up.sql", "SELECT pg_advisory_xact_lock_shared(42), pg_sleep(600), '$shell'");
 	for my $case ([ INT => 130 ], [ TERM => 143 ])
 	{

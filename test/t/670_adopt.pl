@@ -202,6 +202,13 @@ adopts('node-pg-migrate',
 		[ '1600000100000_add-index', '2020-09-13 10:28:20.000000', 'node-pg-migrate: 1600000100000_add-index', 1 ] ],
 	up => ['1600000200000_new']);
 
+adopts('sql-migrate',
+	files => {
+		'1_init.sql' => "-- +migrate Up\n$applied-- +migrate Down\n$applied", '2_record.sql' => "-- +migrate Up\n$applied",
+		'3_new.sql' => "-- +migrate Up\nCREATE TABLE n (i int);\n-- +migrate Down\nDROP TABLE n;\n" },
+	rows => [ [ '1_init', '2019-06-01 10:00:00.000000', 'sql-migrate: 1_init.sql', 1 ], [ '2_record', '2019-06-02 10:00:00.000000', 'sql-migrate: 2_record.sql', 1 ] ],
+	up => ['3_new']);
+
 adopts('supabase',
 	files => { '20230101100000_hosts.sql' => $applied, '20230103100000_new.sql' => 'CREATE TABLE n (i int)' },
 	rows  => [ [ '20230101100000_hosts', undef, 'supabase', 1 ], [ '20230102100000_second', undef, 'supabase', 0 ] ],
