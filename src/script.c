@@ -468,6 +468,8 @@ splitter_obey_marker(Splitter *sp, size_t pos, ScriptMarker marker, int tool)
 
 	if (sp->in_statement)
 		splitter_end_statement(sp, sp->current.end);
+	if (sp->data_end > pos)
+		return sp->data_end;	/* it was a COPY, and this is data */
 	sp->location = (int) pos;	/* of an error's context */
 	if (marker == SCRIPT_MARKER_UP)
 		script_sections_up(&sp->sections, script, tool, pos);

@@ -112,6 +112,12 @@ SELECT * FROM shown('-- migrate:up
 DROP TABLE a');
 SELECT * FROM shown(E'-- migrate:up\nCOPY a FROM stdin;\n-- migrate:down\n\\.\n-- migrate:down\nDROP TABLE a');
 
+SELECT * FROM shown(E'-- migrate:up\nCOPY a FROM stdin\n-- migrate:down\n1\n\\.\nSELECT 1;\n-- migrate:down\nDROP TABLE a');
+SELECT fails('-- migrate:up
+SELECT (1
+-- migrate:down
+DROP TABLE a;');
+
 -- What can't be told apart is refused before anything runs
 SELECT fails('CREATE TABLE a (i int);
 -- migrate:down
