@@ -631,11 +631,15 @@ DECLARE
 						WHERE l.ledger = foreign_rows.ledger);
 	query text;
 BEGIN
+	IF ledger IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'ledger must not be null',
+			HINT = 'tapmig.foreign_ledgers() lists the tables that can be one.';
+	END IF;
 	IF found_tool IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
 			MESSAGE = format('%s is not the ledger of a tool that tapmig knows', ledger),
 			DETAIL = format('Its columns are: %s.',
-				(SELECT string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
+				(SELECT coalesce(string_agg(format('%s %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum), 'none')
 				 FROM pg_attribute a
 				 WHERE a.attrelid = ledger AND a.attnum > 0 AND NOT a.attisdropped)),
 			HINT = 'tapmig baseline VERSION records all files up to a version; tapmig.register() records one, with its time and source.';

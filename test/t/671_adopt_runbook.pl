@@ -143,6 +143,10 @@ is(sql_value($node, "SELECT source FROM schema_migrations WHERE version = '036'"
 ok(sql_try($node, "INSERT INTO schema_migrations (version) SELECT '036' WHERE NOT tapmig.is_applied('036')", dbname => $other)->{ok}, 'instead of ON CONFLICT');
 is_error(apply($node, '040', "INSERT INTO schema_migrations (version) VALUES ('040')", dbname => $other), '55000', qr/must not write/, 'a migration that records itself');
 
+my ($back) = read_file(top_dir() . '/doc/adopt.md') =~ /^- Back: `(.*?)`/m;
+ok(sql_try($node, $back, dbname => $other)->{ok}, 'back to the table');
+is(sql_value($node, 'SELECT count(*) FROM schema_migrations', dbname => $other), 3, 'which is as it was');
+
 # A track of its own, and another name
 $node->safe_psql($database, 'ALTER TABLE schema_migrations RENAME TO "Our ""migrations"""; DROP VIEW latest');
 ($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir, '--track', "it's" ], dbname => $database);

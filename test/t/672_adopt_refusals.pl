@@ -102,6 +102,8 @@ $database = database_of('more', 'CREATE TABLE schema_migrations (version text PR
 is($exit, 2, 'a column more than a runbook has') or diag $out;
 is(sql_value($node, "SELECT relkind FROM pg_class WHERE oid = 'schema_migrations'::regclass", dbname => $database), 'r', 'its table stays');
 
+is_error(sql_try($node, 'SELECT * FROM tapmig.foreign_rows(NULL)', dbname => $database), '22004', qr/must not be null/, 'no table at all');
+
 # Tapmig's own, another extension's, views and temporary tables are none
 is(sql_value($node, 'SELECT count(*) FROM tapmig.foreign_ledgers()', dbname => database_of('own', "SELECT tapmig.register('1')", 'CREATE VIEW v AS SELECT version, applied_at, source FROM tapmig.schema_migrations')),
 	0, "tapmig's own ledger is none");
