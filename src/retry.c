@@ -23,6 +23,7 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "tcop/utility.h"
@@ -187,11 +188,17 @@ retry_note_holders(LOCK *lock)
 static void
 retry_tick(void)
 {
-	LOCK	   *lock = MyProc->waitLock;
-	TimestampTz start = (TimestampTz) pg_atomic_read_u64(&MyProc->waitStart);
-	LOCKMODE	mode = MyProc->waitLockMode;
+	LOCK	   *lock;
+	TimestampTz start;
+	LOCKMODE	mode;
 
-	if (!watch.active || lock == NULL || start == 0)
+	/* First of all: a process that ends has no entry any more. */
+	if (!watch.active)
+		return;
+	lock = MyProc->waitLock;
+	start = (TimestampTz) pg_atomic_read_u64(&MyProc->waitStart);
+	mode = MyProc->waitLockMode;
+	if (lock == NULL || start == 0)
 		return;
 	if (start != watch.wait.since)
 	{
@@ -205,6 +212,17 @@ retry_tick(void)
 	watch.counts = watch.strong || watch.unsure ||
 		(lock->tag.locktag_type == LOCKTAG_RELATION && retry_blocks_writers(mode));
 	retry_write_setting();
+}
+
+/*
+ * Nobody catches the end of the process in the middle of a try, and the timer
+ * would tick on while the process gives up its entry.
+ */
+static void
+retry_at_exit(int code, Datum arg)
+{
+	watch.active = false;
+	disable_timeout(retry_timeout, false);
 }
 
 static void
@@ -348,7 +366,10 @@ retry_create(const Settings *settings, const char *label)
 	retry->observer.arg = retry;
 
 	if (retry_timeout == MAX_TIMEOUTS)
+	{
 		retry_timeout = RegisterTimeout(USER_TIMEOUT, retry_tick);
+		before_shmem_exit(retry_at_exit, 0);
+	}
 	if (retry_setting == NULL)
 		retry_setting = retry_find_setting("lock_timeout");
 	return retry;
