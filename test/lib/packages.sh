@@ -21,7 +21,8 @@ packages_test() {
   packages_demo "$1"
   printf '%s\n' binutils=nm shellcheck=shellcheck libipc-run-perl libdbd-pg-perl \
     python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git \
-    chromium=chromium fonts-dejavu-core
+    chromium=chromium fonts-dejavu-core \
+    busybox=busybox python3-pytest python3-yaml python3-jsonschema debhelper postgresql-server-dev-all
 }
 
 # The PostgreSQL that this Debian brings.
