@@ -22,7 +22,7 @@ packages_test() {
   printf '%s\n' binutils=nm shellcheck=shellcheck libipc-run-perl libdbd-pg-perl \
     python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git \
     chromium=chromium fonts-dejavu-core \
-    busybox=busybox python3-pytest python3-yaml python3-jsonschema debhelper postgresql-server-dev-all
+    busybox=busybox python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema debhelper postgresql-server-dev-all
 }
 
 # The PostgreSQL that this Debian brings.
