@@ -271,15 +271,16 @@ hint_for() {
 	esac
 }
 
-# Waits until a session of tapmig's works. Whatever else is wrong than the
-# connection, tapmig will say when it is run.
+# Waits until a session of tapmig's works: the plan of no files, which leaves no
+# error in the server's log. Whatever else is wrong than the connection, tapmig
+# will say when it is run.
 wait_for_database() {
 	began=$(date +%s)
 	next=1
 	last=
 	while :; do
 		PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-10} \
-			tapmig require 0 </dev/null >"$tmp/probe" 2>&1 &
+			tapmig plan --dir "$tmp/none" </dev/null >"$tmp/probe" 2>&1 &
 		child=$!
 		wait_for "$child"
 		child=
@@ -346,7 +347,7 @@ if ! command -v tapmig >/dev/null; then
 	exit 3
 fi
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/runner.XXXXXX") || tmp=
-if [ -z "$tmp" ] || ! mkfifo "$tmp/lines" "$tmp/out"; then
+if [ -z "$tmp" ] || ! mkfifo "$tmp/lines" "$tmp/out" || ! mkdir "$tmp/none"; then
 	advise ERROR failed 'cannot make temporary files' 'Let TMPDIR name a directory that this user can write to.' exit 2
 	exit 2
 fi
