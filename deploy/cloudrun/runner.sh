@@ -180,7 +180,8 @@ relay() {
 			pending=${line#tapmig: }
 			;;
 		*)
-			pending=$pending${pending:+$nl}$line
+			# No longer than emit writes
+			if [ "${#pending}" -lt 70000 ]; then pending=$pending${pending:+$nl}$line; fi
 			ticked=''
 			;;
 		esac
