@@ -17,7 +17,7 @@
 #
 # Exit code: tapmig's. Nothing but exit code 7 is tried again. A connection
 # that cannot be had by waiting (wrong password, no such database, tapmig not
-# installed) fails at once.
+# installed, a broken URI) fails at once.
 #
 # TERM, INT and HUP go to tapmig as TERM: the server finishes the statement
 # under way, the exit code is 143, and the next run goes on from there.
@@ -260,7 +260,10 @@ hint_for() {
 	*'pg_hba.conf'*)
 		hint='On the server: add a line for this user, database and address to pg_hba.conf, and reload.'
 		;;
-	*'is not installed'*)
+	*'psql is not installed'*)
+		hint='The image must hold psql; see its Dockerfile.'
+		;;
+	*'tapmig is not installed'*)
 		hint='On the server: install the extension; in this database, as a superuser: CREATE EXTENSION tapmig.'
 		;;
 	*'" does not exist'*)
@@ -289,13 +292,16 @@ wait_for_database() {
 		[ "$rc" = 3 ] || return 0
 		cause=$(sed -e '/^HINT:  /,$d' -e 's/^tapmig: //' "$tmp/probe")
 		hint_for "$cause"
+		waits=
 		case $cause in
 		*'authentication failed'* | *'no password supplied'* | *'pg_hba.conf'* | *'" does not exist'* | \
-			*'is not installed'* | *'not permitted to log in'* | *'permission denied for database'*)
+			*'not permitted to log in'* | *'permission denied for database'*) ;;
+		*'connection to server'* | *'translate host name'* | *'connection was lost'*) waits=yes ;;
+		esac
+		if [ -z "$waits" ]; then
 			advise ERROR failed "$cause" "$hint" exit 3
 			exit 3
-			;;
-		esac
+		fi
 		waited=$(($(date +%s) - began))
 		if [ "$waited" -ge "$longest" ] && { [ -n "$last" ] || [ "$longest" = 0 ]; }; then
 			advise ERROR failed "no connection to the database in $waited s: $cause" "$hint" exit 3

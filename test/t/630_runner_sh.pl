@@ -196,11 +196,19 @@ unlike($text, qr/geheim/, 'no password is shown');
 
 $node->safe_psql('postgres', 'CREATE DATABASE plain');
 $node->safe_psql('postgres', 'CREATE ROLE nologin NOLOGIN');
+my $few = scratch_dir();
+for my $program ($bin . '/tapmig', map { "/usr/bin/$_" } qw(awk cat date dirname git grep id mkdir mkfifo mktemp od printf rm sed sh sleep sort tr uniq wc xargs))
+{
+	my ($found) = grep { -x $_ } $program, $program =~ s{^/usr}{}r;
+	symlink($found, $few . '/' . $program =~ s{.*/}{}r) if $found;
+}
 for my $case (
 	[ 'no such database', { PGDATABASE => 'nosuch' }, qr/database "nosuch" does not exist/, qr/Create it/ ],
 	[ 'no such role',     { PGUSER => 'nosuch' },     qr/role "nosuch" does not exist/,     qr/Create it/ ],
 	[ 'no login',         { PGUSER => 'nologin' },    qr/not permitted to log in/,          qr/./ ],
-	[ 'not installed',    { PGDATABASE => 'plain' },  qr/tapmig is not installed/,          qr/CREATE EXTENSION tapmig/ ])
+	[ 'not installed',    { PGDATABASE => 'plain' },  qr/tapmig is not installed/,          qr/CREATE EXTENSION tapmig/ ],
+	[ 'a broken URI', { DATABASE_URL => 'postgresql://[::1' }, qr/\[::1/,             qr/DATABASE_URL/ ],
+	[ 'no psql',      { PATH => $few },               qr/psql is not installed/, qr/must hold psql/ ])
 {
 	my ($name, $env, $cause, $hint) = @$case;
 
