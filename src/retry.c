@@ -53,6 +53,9 @@
 #define RETRY_LONGEST_TICK 50
 #define RETRY_LONGEST_TICK_APART 1000
 
+/* Milliseconds by which many short waits may exceed what they share. */
+#define RETRY_GRACE 500
+
 /* Ten pauses take half a minute together. */
 #define RETRY_FIRST_PAUSE 200.0
 #define RETRY_PAUSE_GROWTH 1.6
@@ -77,6 +80,8 @@ struct Retry
 	double		waited_ms;
 	RetryWait	wait;			/* the last one of the statement */
 	double		wait_ms;
+	bool		expired;		/* it lasted for as long as it was given */
+	bool		used_up;		/* the waits of the try, together, have */
 };
 
 /*
@@ -96,11 +101,12 @@ static struct
 	int64		locks_read;
 
 	RetryWait	wait;			/* under way, or the last one of the statement */
-	volatile bool counts;
+	volatile int given_ms;		/* the lock_timeout that it began with */
 	volatile double wait_ms;
 
-	volatile double used_ms;	/* by the waits before it that count */
-	volatile double waited_ms;	/* by all before it */
+	TimestampTz last_tick;
+	volatile double used_ms;	/* by the waits that share */
+	volatile double waited_ms;	/* by all but the last one */
 }			watch;
 
 static TimeoutId retry_timeout = MAX_TIMEOUTS;
@@ -125,15 +131,15 @@ static void
 retry_write_setting(void)
 {
 	int			shortest = 3 * watch.tick_ms;
-	double		used = watch.used_ms + (watch.counts ? watch.wait_ms : 0);
-	int			left = watch.nominal_ms - (int) used;
+	int			grace = Min(watch.nominal_ms / 2, RETRY_GRACE);
+	int			left = watch.nominal_ms - (int) watch.used_ms;
 
 	if (!retry_owns_setting())
 		return;
 
 	/* Long enough to be seen; a try of very many waits is cut all the same. */
 	if (left < shortest)
-		left = used < 2.0 * watch.nominal_ms ? shortest : 1;
+		left = left > -grace ? shortest : 1;
 	left = Min(left, watch.nominal_ms);
 	watch.written_ms = left;
 	LockTimeout = left;
@@ -143,11 +149,8 @@ retry_write_setting(void)
 static void
 retry_close_wait(void)
 {
-	if (watch.counts)
-		watch.used_ms += watch.wait_ms;
 	watch.waited_ms += watch.wait_ms;
 	watch.wait_ms = 0;
-	watch.counts = false;
 }
 
 /*
@@ -188,6 +191,8 @@ retry_note_holders(LOCK *lock)
 static void
 retry_tick(void)
 {
+	TimestampTz now = GetCurrentTimestamp();
+	double		since_tick_ms = (now - watch.last_tick) / 1000.0;
 	LOCK	   *lock;
 	TimestampTz start;
 	LOCKMODE	mode;
@@ -195,6 +200,7 @@ retry_tick(void)
 	/* First of all: a process that ends has no entry any more. */
 	if (!watch.active)
 		return;
+	watch.last_tick = now;
 	lock = MyProc->waitLock;
 	start = (TimestampTz) pg_atomic_read_u64(&MyProc->waitStart);
 	mode = MyProc->waitLockMode;
@@ -206,11 +212,19 @@ retry_tick(void)
 		watch.wait.since = start;
 		watch.wait.tag = lock->tag;
 		watch.wait.mode = mode;
+		watch.given_ms = LockTimeout;
 	}
 	retry_note_holders(lock);
-	watch.wait_ms = Max(0, (GetCurrentTimestamp() - start) / 1000.0);
-	watch.counts = watch.strong || watch.unsure ||
-		(lock->tag.locktag_type == LOCKTAG_RELATION && retry_blocks_writers(mode));
+	watch.wait_ms = Max(0, (now - start) / 1000.0);
+
+	/*
+	 * A wait's end is not seen, nor is every short wait. So each tick that finds
+	 * one stands for the time since the tick before: too much for one wait, too
+	 * little for another, and right for many.
+	 */
+	if (watch.strong || watch.unsure ||
+		(lock->tag.locktag_type == LOCKTAG_RELATION && retry_blocks_writers(mode)))
+		watch.used_ms += Min(since_tick_ms, Max(watch.tick_ms, watch.wait_ms));
 	retry_write_setting();
 }
 
@@ -223,25 +237,6 @@ retry_at_exit(int code, Datum arg)
 {
 	watch.active = false;
 	disable_timeout(retry_timeout, false);
-}
-
-static void
-retry_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
-			  ProcessUtilityContext context, ParamListInfo params,
-			  QueryEnvironment *environment, DestReceiver *dest,
-			  QueryCompletion *completion)
-{
-	(retry_previous_utility ? retry_previous_utility : standard_ProcessUtility)
-		(statement, text, read_only_tree, context, params, environment, dest, completion);
-	watch.unsure = watch.active;
-}
-
-/* Called once, by _PG_init. */
-void
-retry_install_hooks(void)
-{
-	retry_previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = retry_utility;
 }
 
 /* Whether a lock is held that keeps writers from a relation that others know. */
@@ -266,6 +261,38 @@ retry_holds_strong(void)
 	}
 	pfree(locks);
 	return found;
+}
+
+/* Looks whether the try holds a strong lock now, as long as that is not too dear. */
+static void
+retry_look_at_locks(void)
+{
+	if (!watch.managed || watch.strong)
+		return;
+	watch.unsure = watch.locks_read >= RETRY_LOCKS_READ;
+	if (!watch.unsure)
+		watch.strong = retry_holds_strong();
+}
+
+/* A block may run many, and wait for rows between them. */
+static void
+retry_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *dest,
+			  QueryCompletion *completion)
+{
+	(retry_previous_utility ? retry_previous_utility : standard_ProcessUtility)
+		(statement, text, read_only_tree, context, params, environment, dest, completion);
+	if (watch.active)
+		retry_look_at_locks();
+}
+
+/* Called once, by _PG_init. */
+void
+retry_install_hooks(void)
+{
+	retry_previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = retry_utility;
 }
 
 static int
@@ -295,7 +322,11 @@ retry_before_statement(int index, void *arg)
 		/* A SET of the script's is told from ours by it. */
 		if (watch.managed)
 			retry_setting->source = PGC_S_INTERACTIVE;
+		watch.last_tick = GetCurrentTimestamp();
 		watch.active = true;
+
+		/* The transaction may hold one from before. */
+		retry_look_at_locks();
 	}
 	retry_close_wait();
 	watch.wait.since = 0;
@@ -318,15 +349,13 @@ retry_after_statement(int index, void *arg)
 
 	if (watch.strong || !watch.managed)
 		return;
-	if (has_waited || (watch.unsure && watch.locks_read < RETRY_LOCKS_READ))
+	if (has_waited)
 	{
 		watch.strong = retry_holds_strong();
 		watch.unsure = false;
 		if (!watch.strong)
 		{
 			/* What was waited for kept nobody else waiting. */
-			watch.counts = false;
-			retry_close_wait();
 			watch.used_ms = 0;
 			retry_write_setting();
 		}
@@ -418,6 +447,8 @@ retry_end(Retry *retry, bool failed)
 		retry_setting->source = watch.source;
 	retry->wait = watch.wait;
 	retry->wait_ms = watch.wait_ms;
+	retry->expired = watch.wait_ms >= watch.given_ms;
+	retry->used_up = watch.managed && watch.used_ms >= watch.nominal_ms;
 	retry_close_wait();
 	retry->waited_ms = watch.waited_ms;
 }
@@ -430,14 +461,28 @@ retry_is_blocked(const ErrorData *edata)
 		edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
+/* Whether the last wait that was seen is the one that expired. */
+static bool
+retry_has_expired(const Retry *retry)
+{
+	return retry->wait.since != 0 && retry->expired;
+}
+
 /* What the try ran into, as a message's middle: "waited 5 s for ..." */
 static char *
 retry_what(const Retry *retry, const ErrorData *edata)
 {
 	if (edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED)
 		return pstrdup("met a deadlock");
-	if (retry->wait.since == 0)
+	if (!retry_has_expired(retry) && retry->used_up)
+		return psprintf("waited %s for one lock after the other",
+						retry_duration(retry->waited_ms));
+	if (!retry_has_expired(retry))
 		return pstrdup("did not get a lock at once (NOWAIT)");
+	if (retry->used_up && retry->wait_ms < retry->waited_ms / 2)
+		return psprintf("waited %s for one lock after the other, at last for %s",
+						retry_duration(retry->waited_ms),
+						retry_lock_name(&retry->wait.tag, retry->wait.mode));
 	return psprintf("waited %s for %s", retry_duration(retry->wait_ms),
 					retry_lock_name(&retry->wait.tag, retry->wait.mode));
 }
@@ -449,7 +494,7 @@ retry_detail(const Retry *retry, const ErrorData *edata)
 	char	   *blockers = retry->wait.since != 0 ? retry_blockers(&retry->wait) : NULL;
 	bool		deadlock = edata->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
 
-	if (!deadlock && retry->wait.since == 0)
+	if (!deadlock && !retry_has_expired(retry))
 		return edata->message;
 	if (blockers == NULL)
 		blockers = pstrdup("Nobody holds it any more.");

@@ -85,4 +85,55 @@ for my $script ($update, "DO 'BEGIN $update END'", "CREATE TABLE mine (a int);\n
 	cmp_ok($waited, '<', 0.5, 'no strong lock: a reader does not wait');
 }
 
+# In a block that makes something of its own between its waits, too.
+{
+	my ($r, $waited) = reader_behind('20', "DO 'BEGIN CREATE TEMP TABLE x (a int); $update END'", @rows);
+	is($r->{value}, 'applied', 'a block that makes a table: three waits that together are longer');
+	cmp_ok($waited, '<', 0.5, 'a block that makes a table: a reader does not wait');
+}
+
+# A strong lock that the transaction had before.
+{
+	my $apply    = session($node, options => $one);
+	my @blockers = map { session($node) } 1 .. 3;
+
+	$apply->try($_) for 'BEGIN', 'LOCK TABLE a';
+	for my $i (0 .. 2)
+	{
+		$blockers[$i]->try($_) for 'BEGIN', 'SELECT * FROM ' . (qw(b c d))[$i] . ' FOR UPDATE';
+	}
+	$apply->start('SELECT tapmig.apply($1, $2)', bind => [ '30', "DO 'BEGIN $update END'" ]);
+	die 'the script is not blocked' unless wait_blocked($node, $apply->pid);
+	$blockers[$_]->start(sprintf('SELECT pg_sleep(%g); COMMIT', 0.8 * $timeout * ($_ + 1))) for 0 .. 2;
+	is_error($apply->finish, 'TM005', qr/changed the same row/, 'a strong lock from before: its waits share it');
+	$_->finish for @blockers;
+}
+
+# Many waits, each too short to be cut.
+{
+	my $n        = 60;
+	my $gap      = 0.045;
+	my @tables   = map { "m$_" } 1 .. $n;
+	my $run      = session($node, options => $one);
+	my $reader   = session($node);
+	my @blockers = map { session($node) } @tables;
+
+	sql_try($node, join '', map { "CREATE TABLE $_ (a int);" } @tables);
+	for my $i (0 .. $n - 1)
+	{
+		$blockers[$i]->try($_) for 'BEGIN', "LOCK TABLE $tables[$i] IN ACCESS SHARE MODE";
+	}
+	my $go = sql_value($node, "SELECT clock_timestamp() + interval '400ms'");
+	$blockers[$_]->start(sprintf(q{SELECT pg_sleep(extract(epoch FROM '%s'::timestamptz - clock_timestamp()) + %g); COMMIT}, $go, $gap * $_)) for 0 .. $n - 1;
+	$run->start('CALL tapmig.run($1, $2)', bind => [ '40', 'LOCK TABLE a, ' . join(', ', @tables) ]);
+	die 'the script is not blocked' unless wait_blocked($node, $run->pid);
+	my $began = time;
+	$reader->start('SELECT * FROM a');
+	$reader->finish;
+	my $waited = time - $began;
+	is_error($run->finish, 'TM005', qr/one lock after the other/, 'many short waits: they are cut');
+	cmp_ok($waited, '<', $timeout + 0.8, 'many short waits: a reader has not waited for longer');
+	$_->finish for @blockers;
+}
+
 done_testing();
