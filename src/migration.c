@@ -180,6 +180,23 @@ migration_after_statement(int index, void *arg)
 }
 
 /*
+ * Records what has run. The script's locks are held still, so that a wait for
+ * the ledger's tables is one of the try's.
+ */
+static void
+migration_record(Migration *migration, bool out_of_order)
+{
+	int			left = retry_left_ms(migration->retry);
+	int			nest = NewGUCNestLevel();
+
+	if (left > 0)
+		(void) set_config_option("lock_timeout", psprintf("%d", left), PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	request_record(migration->request, "applied", out_of_order, migration->started_at);
+	AtEOXact_GUC(false, nest);
+}
+
+/*
  * Runs and records a version that is not in force. The caller holds the lock,
  * has read the script, and its transaction is the one to run in.
  */
@@ -230,8 +247,8 @@ migration_execute(Migration *migration)
 	migration->trying = true;
 	retry_begin(migration->retry, options.lock_timeout_ms > 0);
 	executor_run(request->script, migration->shape, &options);
+	migration_record(migration, out_of_order);
 	retry_end(migration->retry, false);
-	request_record(request, "applied", out_of_order, migration->started_at);
 	return MIGRATION_APPLIED;
 }
 

@@ -427,7 +427,17 @@ retry_observer(Retry *retry)
 }
 
 /*
- * The try has ended, with its statements or by an error; then this is called
+ * The lock_timeout for what the try still has to do after its statements, in
+ * milliseconds: what they have left of it. 0: the session's.
+ */
+int
+retry_left_ms(const Retry *retry)
+{
+	return retry->managed && watch.active ? watch.written_ms : 0;
+}
+
+/*
+ * The try has ended, with all of its work or by an error; then this is called
  * before anything is rolled back.
  */
 void

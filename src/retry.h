@@ -14,6 +14,7 @@ extern void retry_install_hooks(void);
 extern Retry *retry_create(const Settings *settings, const char *label);
 extern void retry_begin(Retry *retry, bool managed);
 extern const ExecutorObserver *retry_observer(Retry *retry);
+extern int	retry_left_ms(const Retry *retry);
 extern void retry_end(Retry *retry, bool failed);
 extern bool retry_is_blocked(const ErrorData *edata);
 extern bool retry_report(Retry *retry, ErrorData *edata, const char *why_not);

@@ -433,9 +433,11 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 		XactReadOnly = stepwise_obey_options(s, from, to);
 		stepwise_begin_try(s, true);
 		executor_run_range(s->request->script, s->shape, from, to, &s->options);
-		retry_end(s->retry, false);
 		XactReadOnly = false;
+
+		/* The step's locks are held still: a wait for the ledger is one of its. */
 		stepwise_step_done(s, step);
+		retry_end(s->retry, false);
 		stepwise_commit(s);
 	}
 	PG_CATCH();

@@ -109,6 +109,28 @@ for my $script ($update, "DO 'BEGIN $update END'", "CREATE TABLE mine (a int);\n
 	$_->finish for @blockers;
 }
 
+# The ledger is written under the script's locks.
+{
+	my $holder = session($node);
+
+	$holder->try($_) for 'BEGIN', 'LOCK TABLE tapmig.schema_migrations IN SHARE MODE';
+	for my $script ('ALTER TABLE a ADD led int', "VACUUM b;\nALTER TABLE a ADD led int")
+	{
+		my $run    = session($node, options => $one);
+		my $reader = session($node);
+		my $began  = time;
+
+		$run->start('CALL tapmig.run($1, $2)', bind => [ '3' . length $script, $script ]);
+		wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'tapmig.schema_migrations'::regclass AND NOT granted)") or die;
+		$reader->start('SELECT * FROM a');
+		ok($reader->finish->{ok}, 'the ledger is locked: a reader of the script\'s table goes on');
+		cmp_ok(time - $began, '<', $timeout + 1, 'and has not waited for longer');
+		is_error($run->finish, 'TM005', qr/ on tapmig\.schema_migrations$/, 'the script is blocked');
+		sql_try($node, "SELECT tapmig.abandon('" . (3 . length $script) . "', 'test')");
+	}
+	$holder->try('ROLLBACK');
+}
+
 # Many waits, each too short to be cut.
 {
 	my $n        = 60;
