@@ -134,8 +134,13 @@ migration_read(Migration *migration)
 
 	migration->trying = true;
 	request_read_script(request);
-	migration->shape = shape_read(request->script);
-	shape_check(request->script, migration->shape);
+	if (migration->shape == NULL)
+	{
+		Shape	   *shape = shape_read(request->script);
+
+		shape_check(request->script, shape);
+		migration->shape = shape;
+	}
 	migration->trying = false;
 
 	if (request->warned)

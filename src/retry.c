@@ -522,6 +522,9 @@ retry_detail(const Retry *retry, const ErrorData *edata)
 bool
 retry_report(Retry *retry, ErrorData *edata, const char *why_not)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "tapmig blockers", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
 	char	   *what = retry_what(retry, edata);
 	char	   *detail = retry_detail(retry, edata);
 	instr_time	now;
@@ -540,10 +543,12 @@ retry_report(Retry *retry, ErrorData *edata, const char *why_not)
 						   retry_duration(work_ms));
 	if (why_not != NULL)
 	{
+		MemoryContextSwitchTo(caller);
 		edata->sqlerrcode = TAPMIG_ERRCODE_BLOCKED;
 		edata->message = psprintf("migration %s is blocked: it %s", retry->label, what);
-		edata->detail = detail;
+		edata->detail = pstrdup(detail);
 		edata->hint = pstrdup(why_not);
+		MemoryContextDelete(context);
 		return false;
 	}
 
@@ -558,6 +563,8 @@ retry_report(Retry *retry, ErrorData *edata, const char *why_not)
 					retry_duration(retry->this_pause_ms)),
 			 errdetail_internal("%s", detail),
 			 edata->context != NULL ? errcontext_msg("%s", edata->context) : 0));
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 	return true;
 }
 
