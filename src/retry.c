@@ -54,7 +54,7 @@
 #define RETRY_LONGEST_TICK_APART 1000
 
 /* Milliseconds by which many short waits may exceed what they share. */
-#define RETRY_GRACE 500
+#define RETRY_GRACE 250
 
 /* Ten pauses take half a minute together. */
 #define RETRY_FIRST_PAUSE 200.0
@@ -460,7 +460,9 @@ retry_end(Retry *retry, bool failed)
 	retry->expired = watch.wait_ms >= watch.given_ms;
 	retry->used_up = watch.managed && watch.used_ms >= watch.nominal_ms;
 	retry_close_wait();
-	retry->waited_ms = watch.waited_ms;
+
+	/* Short waits are not all in the one, and long ones of rows not in the other. */
+	retry->waited_ms = Max(watch.waited_ms, watch.used_ms);
 }
 
 /* Whether an error is a lock's expiry, or a deadlock. */
