@@ -65,6 +65,7 @@ admission_check_snapshot(const Request *request)
 				 errhint("Roll back and try again, in a new transaction.")));
 }
 
+/* TM006 where a version that the script requires, or takes back, is not in force. */
 void
 admission_check_requires(const Request *request)
 {
@@ -94,9 +95,14 @@ admission_check_requires(const Request *request)
 		if (!request->warned &&
 			ledger_find(&request->identity, request->track, &version) == NULL &&
 			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
-			ereport(WARNING,
-					(errmsg("migration %s compensates %s, which is not applied",
-							request->version.label, version.text)));
+			ereport(ERROR,
+					(errcode(TAPMIG_ERRCODE_MISSING),
+					 errmsg("migration %s compensates %s, which is not applied",
+							request->version.label, version.text),
+					 errdetail("There is nothing to take back; the track is \"%s\".",
+							   request->track),
+					 errhint("Correct the version in \"-- tapmig: compensates=%s\", or apply it first.",
+							 version.text)));
 	}
 }
 

@@ -51,6 +51,9 @@ SELECT * FROM tapmig.statements(E'-- tapmig: reqires=1.01\nSELECT 1;');
 SELECT tapmig.apply('4.1', E'-- tapmig: requires=1.01, 9\nSELECT 1;');
 \echo :LAST_ERROR_SQLSTATE
 SELECT tapmig.apply('4.2', E'-- tapmig: compensates=9\nSELECT 1;');
+\echo :LAST_ERROR_SQLSTATE
+SELECT tapmig.apply('4.2', E'-- tapmig: compensates=4.2\nSELECT 1;');
+SELECT tapmig.apply('4.2', 'SELECT 1');
 SELECT tapmig.apply('4.3', E'-- tapmig: compensates=4.2\nSELECT 1;');
 
 -- store

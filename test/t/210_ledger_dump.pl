@@ -32,7 +32,7 @@ sub command
 # A ledger with every kind of row: directives, non-ASCII text, two tracks, a
 # correction of each kind, a row by hand, a failed try, no row without a checksum.
 tapmig_database($node, 'source');
-apply($node, '001_first', "-- Why: \x{fc}ber \x{df}\n-- tapmig: compensates=000, lock_timeout=2s\nCREATE TABLE a (t text DEFAULT '\x{e9}')", dbname => 'source');
+apply($node, '001_first', "-- Why: \x{fc}ber \x{df}\n-- tapmig: allow=x, lock_timeout=2s\nCREATE TABLE a (t text DEFAULT '\x{e9}')", dbname => 'source');
 apply($node, "00$_", "CREATE TABLE t$_ ()", dbname => 'source') for 2 .. 9;
 apply($node, '001', 'CREATE TABLE other ()', dbname => 'source', track => 'other');
 apply($node, '002', "CREATE   TABLE t2 ()", dbname => 'source');
