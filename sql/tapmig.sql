@@ -315,6 +315,12 @@ CREATE FUNCTION tapmig.verify(head bytea DEFAULT NULL)
 COMMENT ON FUNCTION tapmig.verify(bytea) IS
 	'what is wrong with the ledger and its history, in all tracks; no row: nothing. head: a history.chain kept elsewhere';
 
+CREATE FUNCTION tapmig.directives(sql text) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'tapmig_directives'
+	LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tapmig.directives(text) IS
+	'the directives at the head of a script, a list for each key; null: none; runs nothing';
+
 --
 -- Gates
 --
@@ -516,6 +522,140 @@ COMMENT ON COLUMN tapmig.health.running_since IS 'begin of what is under way; nu
 COMMENT ON COLUMN tapmig.health.invalid_indexes IS
 	'number of INVALID indexes in the whole database that nobody is building or dropping; on a standby those under construction too';
 COMMENT ON COLUMN tapmig.health.ledger_ok IS 'tapmig.verify() finds nothing wrong in the track';
+
+--
+-- From one database to the next.  LANGUAGE sql, with a search_path of their own.
+--
+
+-- The last try of a version counts as long as no event of the ledger is newer,
+-- as in tapmig.plan.  Runs with the owner's rights: whoever may deploy may know
+-- which tries are open, and not what their errors say.
+CREATE FUNCTION tapmig.report(track text DEFAULT NULL) RETURNS jsonb
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET "TimeZone" = 'UTC'
+AS $$
+WITH asked AS (
+	SELECT coalesce(report.track, nullif(current_setting('tapmig.track', true), ''), 'main') AS track
+), last_try AS (
+	SELECT DISTINCT ON (tapmig.version_key(a.version) COLLATE "C")
+		a.track, a.version, tapmig.version_key(a.version) AS key, a.outcome, a.started_at, a.finished_at
+	FROM tapmig.attempts a
+	WHERE a.track = (SELECT s.track FROM asked s)
+	ORDER BY tapmig.version_key(a.version) COLLATE "C", a.id DESC
+), open_try AS (
+	SELECT t.key, t.version, jsonb_build_object('outcome', t.outcome,
+		'started_at', t.started_at, 'finished_at', t.finished_at) AS attempt
+	FROM last_try t
+	WHERE t.outcome IN ('failed', 'interrupted', 'running')
+	AND coalesce((SELECT h.at <= coalesce(t.finished_at, t.started_at) FROM tapmig.history h
+				  WHERE h.track = t.track AND h.event <> 'step_done'
+				  AND tapmig.version_key(h.version) COLLATE "C" = t.key COLLATE "C"
+				  ORDER BY h.seq DESC LIMIT 1), true)
+), pair AS (
+	SELECT m.version, c AS taken_back,
+		CASE WHEN c ~ '^[Vv]?[0-9]' THEN tapmig.version_key(c) END AS taken_back_key
+	FROM tapmig.schema_migrations m,
+		jsonb_array_elements_text(CASE jsonb_typeof(m.directives->'compensates')
+								  WHEN 'array' THEN m.directives->'compensates' END) c
+	WHERE m.track = (SELECT s.track FROM asked s)
+), entry AS (
+	SELECT coalesce(m.key, t.key) AS key, jsonb_build_object(
+		'version', coalesce(m.version, t.version), 'name', m.name, 'kind', m.kind,
+		'applied_at', m.applied_at, 'source', m.source,
+		'checksum', encode(m.checksum, 'hex'),
+		'also', (SELECT jsonb_agg(encode(a, 'hex')) FROM unnest(m.also) a),
+		'accepted', (SELECT h.event = 'accepted' FROM tapmig.history h
+					 WHERE h.track = m.track AND h.event IN ('applied', 'registered', 'accepted')
+					 AND tapmig.version_key(h.version) COLLATE "C" = m.key COLLATE "C"
+					 ORDER BY h.seq DESC LIMIT 1),
+		'compensates', (SELECT jsonb_agg(p.taken_back) FROM pair p WHERE p.version = m.version),
+		'compensated_by', (SELECT jsonb_agg(p.version) FROM pair p WHERE p.taken_back_key = m.key),
+		'attempt', t.attempt) AS value
+	FROM (SELECT m.*, tapmig.version_key(m.version) AS key FROM tapmig.schema_migrations m
+		  WHERE m.track = (SELECT s.track FROM asked s)) m
+	FULL JOIN open_try t ON t.key = m.key
+)
+SELECT jsonb_build_object(
+	'tapmig', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'tapmig'),
+	'database', current_database(), 'track', (SELECT s.track FROM asked s), 'now', now(),
+	'versions', coalesce((SELECT jsonb_agg(r.value ORDER BY r.key COLLATE "C") FROM entry r), '[]'))
+$$;
+COMMENT ON FUNCTION tapmig.report(text) IS
+	'a track''s versions in force and open tries, for tapmig.green in another database';
+
+-- The first file that is not green stops all after it, and what one of the other
+-- database's migrations takes back stops, or goes, with that one. A green file
+-- with a reason is one that goes regardless of it.
+CREATE FUNCTION tapmig.green(versions text[], checksums text[], report jsonb,
+							 soak interval DEFAULT '24 hours', regardless text DEFAULT NULL)
+	RETURNS TABLE (version text, green boolean, time_left interval, reason text)
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+WITH file AS (
+	SELECT f.n, f.version, tapmig.version_key(f.version) AS key, lower(f.checksum) AS checksum
+	FROM unnest(green.versions, green.checksums) WITH ORDINALITY f (version, checksum, n)
+), there AS (
+	SELECT DISTINCT ON (tapmig.version_key(v->>'version') COLLATE "C")
+		v->>'version' AS version, tapmig.version_key(v->>'version') AS key, v->>'kind' AS kind,
+		(v->>'applied_at')::timestamptz AS applied_at, lower(v->>'checksum') AS checksum,
+		(v->>'accepted')::boolean AS accepted, coalesce(v->'attempt'->>'outcome',
+			substring(v->>'state', '^(?:failed|interrupted|running)$')) AS outcome,
+		CASE jsonb_typeof(v->'also') WHEN 'array' THEN v->'also' ELSE '[]' END AS also,
+		CASE jsonb_typeof(v->'compensates') WHEN 'array' THEN v->'compensates' ELSE '[]' END AS compensates
+	FROM jsonb_array_elements(green.report->'versions') v
+	ORDER BY tapmig.version_key(v->>'version') COLLATE "C", (v->>'applied_at')::timestamptz DESC
+), pair AS (
+	SELECT f.n AS taken_back, b.n AS by, t.version
+	FROM there t CROSS JOIN jsonb_array_elements_text(t.compensates) c
+	JOIN file f ON f.key = CASE WHEN c ~ '^[Vv]?[0-9]' THEN tapmig.version_key(c) END
+	LEFT JOIN file b ON b.key = t.key
+	WHERE t.kind IS NOT NULL
+), aged AS (
+	SELECT f.n, f.version, t.kind, t.outcome, t.accepted,
+		coalesce(f.checksum = t.checksum OR t.also ? f.checksum, false) AS same,
+		CASE WHEN isfinite(t.applied_at) THEN (green.report->>'now')::timestamptz - t.applied_at END AS age,
+		(SELECT p.version FROM pair p WHERE p.taken_back = f.n AND p.by IS NULL LIMIT 1) AS compensated_by
+	FROM file f LEFT JOIN there t ON t.key = f.key
+), judged AS (
+	SELECT a.n, a.version,
+		a.n IN (SELECT f.n FROM file f WHERE f.key = tapmig.version_key(green.regardless)
+				UNION SELECT p.by FROM pair p JOIN file f ON f.n = p.taken_back
+				WHERE f.key = tapmig.version_key(green.regardless)
+				UNION SELECT p.taken_back FROM pair p JOIN file f ON f.n = p.by
+				WHERE f.key = tapmig.version_key(green.regardless)) AS let_through,
+		CASE WHEN a.outcome = 'running' THEN 'is running there'
+			WHEN a.outcome IS NOT NULL THEN 'its last try there was ' || a.outcome
+			WHEN a.kind IS NULL THEN 'is not applied there'
+			WHEN a.kind <> 'applied' THEN 'is ' || a.kind || ' there, not applied'
+			WHEN NOT a.same THEN 'was applied there with another checksum'
+			WHEN a.accepted THEN 'was edited after it was applied there'
+			WHEN a.compensated_by IS NOT NULL
+				THEN 'is compensated there by ' || a.compensated_by || ', which is not pending here'
+			WHEN a.age IS NULL THEN 'has no time there'
+			WHEN (a.age < green.soak) IS NOT FALSE THEN 'was applied there too short a time ago' END AS reason,
+		date_trunc('second', justify_interval(green.soak - a.age) + '1 second') AS time_left
+	FROM aged a
+), stop AS (
+	SELECT coalesce(min(j.n) - 1, (SELECT count(*) FROM file)) AS at FROM judged j
+	WHERE j.reason IS NOT NULL AND NOT coalesce(j.let_through, false)
+), last AS (
+	SELECT coalesce(max(k), 0) AS at
+	FROM generate_series(0, (SELECT s.at FROM stop s)) k
+	WHERE NOT EXISTS (SELECT FROM pair p WHERE least(p.taken_back, p.by) <= k AND k < greatest(p.taken_back, p.by))
+)
+SELECT j.version, j.n <= l.at, CASE WHEN j.n > l.at AND j.reason LIKE 'was applied there too%' THEN j.time_left END,
+	CASE WHEN j.n <= l.at OR j.reason IS NOT NULL THEN j.reason
+		ELSE coalesce((SELECT 'goes together with ' || f.version FROM pair p
+					   JOIN file f ON f.n = CASE j.n WHEN p.by THEN p.taken_back ELSE p.by END
+					   WHERE j.n IN (p.by, p.taken_back) LIMIT 1),
+					  'comes after ' || (SELECT f.version FROM file f WHERE f.n = l.at + 1)) END
+FROM judged j, last l
+ORDER BY j.n
+$$;
+COMMENT ON FUNCTION tapmig.green(text[], text[], jsonb, interval, text) IS
+	'which of these files another database, by its tapmig.report, has had applied for long enough, in order';
 
 --
 -- Moving in: the ledgers of other tools.  They are found by their columns, since
@@ -964,3 +1104,5 @@ GRANT EXECUTE ON PROCEDURE tapmig.wait_for(text, interval, text) TO PUBLIC;
 GRANT SELECT ON tapmig.history, tapmig.attempts, tapmig.running, tapmig.health TO pg_monitor;
 GRANT EXECUTE ON FUNCTION tapmig.verify(bytea) TO pg_monitor;
 GRANT EXECUTE ON FUNCTION tapmig.holder(text) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION tapmig.report(text) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION tapmig.green(text[], text[], jsonb, interval, text) TO PUBLIC;

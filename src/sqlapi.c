@@ -42,6 +42,7 @@ PG_FUNCTION_INFO_V1(tapmig_abandon);
 PG_FUNCTION_INFO_V1(tapmig_step_done);
 PG_FUNCTION_INFO_V1(tapmig_plan);
 PG_FUNCTION_INFO_V1(tapmig_statements);
+PG_FUNCTION_INFO_V1(tapmig_directives);
 PG_FUNCTION_INFO_V1(tapmig_rehearse);
 PG_FUNCTION_INFO_V1(tapmig_is_applied);
 PG_FUNCTION_INFO_V1(tapmig_require);
@@ -441,6 +442,19 @@ tapmig_wait_for(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	PG_RETURN_VOID();
+}
+
+/* tapmig.directives(sql) returns jsonb */
+Datum
+tapmig_directives(PG_FUNCTION_ARGS)
+{
+	text	   *sql = sqlapi_script(fcinfo, 0, true);
+	Script	   *script = script_new(VARDATA_ANY(sql), VARSIZE_ANY_EXHDR(sql), NULL);
+
+	script_read(script);
+	if (script->directives.all == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(script->directives.all);
 }
 
 /* tapmig.verify(head) returns table */
