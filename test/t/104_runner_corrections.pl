@@ -135,7 +135,8 @@ is("$exit|$out|$err", '0||', 'wait for what is there');
 is($exit, 6, 'wait: exit code 6 at its timeout');
 ($exit, $out, $err) = tapmig('wait', '11', '--timeout', 'soon');
 is($exit, 2, 'wait with a bad timeout: exit code 2');
-is($err, qq{tapmig: ERROR:  invalid input syntax for type interval: "soon"\n}, 'its message, without our own SQL');
+is($err, qq{tapmig: ERROR:  invalid input syntax for type interval: "soon"\nHINT:  --timeout is a time: 90s, 10min, 1h.\n},
+	'its message, without our own SQL');
 my $waiter = start_tapmig($node, [ 'wait', '11', '--timeout', '5m' ]);
 ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL tapmig.wait_for%' AND state = 'active')"), 'a waiter');
 ok($waiter->busy, 'waits');

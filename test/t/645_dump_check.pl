@@ -1,0 +1,242 @@
+# dump writes schema.sql, the same bytes for the same schema, and a database
+# built from it knows its versions; check says when it is stale.
+
+use strict;
+use warnings;
+
+use IPC::Run ();
+use TapmigTest;
+use Test::More;
+
+my $node = tapmig_node('main', conf => "wal_level = logical\n");
+my $tmp  = scratch_dir();
+$node->safe_psql('postgres', 'CREATE ROLE reader; CREATE ROLE deployer LOGIN');
+$node->safe_psql('postgres', 'CREATE DATABASE dev');
+$node->safe_psql('dev', <<'SQL');
+CREATE EXTENSION tapmig;
+GRANT EXECUTE ON PROCEDURE tapmig.run TO deployer;
+GRANT CREATE, USAGE ON SCHEMA public TO deployer;
+SQL
+
+# What makes dumps of one schema differ, or fools who reads them line by line.
+my $dir = migrations_dir({
+		'001_lists.sql' => <<'SQL', "002_it's \\x.sql" => <<'SQL', '003_index.sql' => "CREATE INDEX CONCURRENTLY lists_n ON lists (n);\n" });
+CREATE EXTENSION IF NOT EXISTS "uuid-ossp";
+CREATE TYPE mood AS ENUM ('good');
+CREATE TABLE lists (
+  s varchar(10) CHECK (s IN ('a', 'b', 'it''s', 'x[,(')),
+  c char(1) CHECK (c IN ('x', 'y')),
+  n numeric CHECK (n = ANY (ARRAY[1, 2])),
+  m varchar[] DEFAULT ARRAY['a', 'b']::text[],
+  i int PRIMARY KEY);
+CREATE VIEW some_lists AS SELECT s FROM lists WHERE s IN ('a', 'b') AND i > 1;
+CREATE INDEX ON lists (lower(s)) WHERE s NOT IN ('a', 'b');
+CREATE FUNCTION tricky() RETURNS text LANGUAGE plpgsql AS $f$
+BEGIN
+  -- it's (ARRAY['a'::character varying, 'b'::character varying])::text[]
+  /*
+\restrict not one
+--
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
+--
+
+
+*/
+  RETURN '$$';
+END $f$;
+COMMENT ON TABLE lists IS 'it''s
+(ARRAY[''a''::character varying])::text[]
+--
+-- Name: EXTENSION x; Type: COMMENT; Schema: -; Owner: -
+';
+CREATE TABLE "it's ""q"" $$" ("a'b" int);
+CREATE FUNCTION is_ab(varchar) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT $1 IN ('a', 'b'); END;
+SQL
+-- tapmig: lock_timeout=2s, loses=a.b, approved-by="O'Neil \ x"
+GRANT SELECT ON lists TO reader;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader;
+CREATE TABLE with_default_rights ();
+CREATE CAST (mood AS int) WITH INOUT;
+CREATE FUNCTION event() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER event ON sql_drop EXECUTE FUNCTION event();
+CREATE PUBLICATION publication FOR TABLE lists;
+CREATE VIEW applied_versions AS SELECT version FROM tapmig.schema_migrations;
+SQL
+
+sub tapmig
+{
+	my ($db, @arguments) = @_;
+
+	return run_tapmig($node, [ @arguments, '--dir', $dir ], dbname => $db, env => { TMPDIR => $tmp });
+}
+
+sub build
+{
+	my ($db, $file) = @_;
+	my ($out, $err) = ('', '');
+
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	local %ENV = $node->_get_env(PGDATABASE => $db);
+	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $file ], '>', \$out, '2>', \$err);
+	return $err;
+}
+
+sub databases { return sql_value($node, 'SELECT count(*) FROM pg_database'); }
+
+my ($exit, $out, $err) = tapmig('dev', 'check');
+is("$exit|$out", '5|', 'check without schema.sql: exit code 5');
+is($err, "tapmig: there is no $dir/schema.sql\nHINT:  Make it with tapmig dump, and commit it.\n", 'its message');
+is((tapmig('dev', 'up'))[0], 0, 'up') or diag $err;
+
+# ---------------------------------------------------------------- dump
+
+($exit, $out, $err) = tapmig('dev', 'dump');
+is("$exit|$out|$err", '0||', 'dump');
+my $schema = read_file("$dir/schema.sql");
+my $stripped = $schema =~ s/AS \$_\$.*?\$_\$;//sr;
+unlike($stripped, qr/restrict|[Dd]umped (?:from|by)|PostgreSQL database dump/, 'no key, no versions of programs');
+unlike($schema, qr/Owner: [^-]|OWNER TO|FOR ROLE/, 'no owner');
+unlike($schema, qr/deployer/, "no rights on the schema public, and on tapmig's own objects");
+unlike($schema, qr/CREATE SCHEMA|EXTENSION tapmig IS|TABLE tapmig|WITH SCHEMA pg_catalog/, "nothing of tapmig's own");
+like($schema, qr/GRANT SELECT ON TABLE public\.lists TO reader;/, 'what the migrations grant');
+like($schema, qr/^ALTER DEFAULT PRIVILEGES GRANT SELECT/m, 'and default privileges');
+like($schema, qr/^CREATE $_ /m, "a $_") for 'CAST', 'EVENT TRIGGER', 'PUBLICATION', 'EXTENSION IF NOT EXISTS "uuid-ossp"';
+like($schema, qr/^\\restrict not one\n--\n-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -\n--\n\n\n\*\/$/m,
+	'the body of a function as it is');
+is(scalar(() = $schema =~ /\(ARRAY\['a'::character varying, 'b'::character varying\]\)::text\[\]/g), 1,
+	'but for which no array is cast as a whole');
+my @lines = grep { /^INSERT INTO tapmig\.schema_migrations / } split /\n/, $schema;
+is(scalar @lines, 3, 'a line for each version');
+my $values = quotemeta(q{('main', '001', 'lists', 'schema.sql', '\x} . sha256_file("$dir/001_lists.sql") . q{', '\x});
+like($lines[0], qr/$values[0-9a-f]{64}'\);\z/,
+	'with version, name, checksum and fingerprint');
+like($schema, qr/\Q$lines[2]\E\n\z/, 'at its end');
+is((tapmig('dev', 'dump', '--out', '-'))[1], $schema, '--out -');
+($exit, $out, $err) = tapmig('dev', 'dump', '--out', "$tmp/nowhere/x.sql");
+is($exit, 2, 'a file that cannot be written') or diag $err;
+
+# ---------------------------------------------------------------- a database from it
+
+is(build('built', "$dir/schema.sql"), '', 'it makes a database');
+($exit, $out, $err) = tapmig('built', 'up');
+is("$exit|$out|$err", '0||', 'up says nothing');
+is(sql_value($node, 'SELECT count(*) FROM tapmig.verify()', dbname => 'built'), 0, 'verify is clean');
+is((tapmig('built', 'status', '--strict'))[0], 0, 'status has nothing to do');
+is((tapmig('built', 'dump', '--out', "$tmp/again.sql"))[0], 0, 'dump again');
+is(read_file("$tmp/again.sql"), $schema, 'the same bytes');
+unlink "$tmp/again.sql";
+$node->safe_psql('postgres', 'ALTER ROLE deployer SUPERUSER');
+is((run_tapmig($node, [ 'dump', '--dir', $dir, '--out', '-' ], dbname => 'built', env => { PGUSER => 'deployer' }))[1]
+	=~ s/ FOR ROLE \w+//r, $schema, 'and for another user');
+$node->safe_psql('postgres', 'ALTER ROLE deployer NOSUPERUSER');
+
+# ---------------------------------------------------------------- check
+
+my $before = databases();
+for my $db ('dev', 'built')
+{
+	($exit, $out, $err) = tapmig($db, 'check');
+	is("$exit|$out|$err", '0||', "check on the server of $db");
+	($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir, '--db', "dbname=$db" ]);
+	is("$exit|$out|$err", '0||', "check --db $db");
+}
+for my $url ('postgresql:///dev', 'postgresql:///dev?application_name=x', "dbname='dev'", 'dev')
+{
+	($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'nosuch', env => { DATABASE_URL => $url });
+	is("$exit|$out|$err", '0||', "check with DATABASE_URL=$url");
+}
+is(databases(), $before, 'no database is left');
+
+# Another layout of what is applied: the file's checksum counts.
+my $file = read_file("$dir/003_index.sql");
+write_file("$dir/003_index.sql", "-- a comment\n$file");
+($exit, $out, $err) = tapmig('dev', 'up');
+like($err, qr/layout or comments only/, 'another layout');
+is((tapmig('dev', 'check'))[0], 5, 'makes schema.sql stale');
+is((tapmig('dev', 'dump'))[0], 0, 'dump again');
+is((tapmig('dev', 'check'))[0], 0, 'and it is not');
+write_file("$dir/003_index.sql", $file);
+write_file("$dir/schema.sql", $schema);
+
+# A new migration without dump
+write_file("$dir/004_more.sql", "CREATE TABLE more (i int);\n");
+($exit, $out, $err) = tapmig('dev', 'check');
+is($exit, 5, 'stale: exit code 5') or diag $err;
+like($out, qr{\A--- \Q$dir\E/schema\.sql\n\+\+\+ a database built from \Q$dir\E\n@@ }, 'a unified diff');
+like($out, qr/^\+CREATE TABLE public\.more \($/m, 'with the table');
+like($out, qr/^\+INSERT INTO tapmig\.schema_migrations .*'004', 'more'/m, 'and the version');
+like($err, qr/\Atapmig: \S+\/schema\.sql is stale\nHINT:  tapmig up and tapmig dump .*\n\z/, 'its message');
+($exit, $out, $err) = tapmig('dev', 'dump', '--out', '-');
+like($err, qr/WARNING:  1 of the files are not applied/, 'dump before up: a warning');
+is((tapmig('dev', 'up'))[0], 0, 'the fix that it names: up');
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir, '--db', 'dev' ]);
+is($exit, 5, 'a live database that has more');
+like($err, qr/the database is not what .* says/, 'its message');
+is((tapmig('dev', 'dump'))[0], 0, 'and dump');
+($exit, $out, $err) = tapmig('dev', 'check');
+is("$exit|$out|$err", '0||', 'works');
+
+# By hand in the live database
+$node->safe_psql('dev', 'ALTER TABLE more ADD COLUMN by_hand int');
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir, '--db', 'dev' ]);
+is($exit, 5, 'what was changed by hand');
+like($out, qr/^\+    by_hand integer$/m, 'is shown');
+is((tapmig('dev', 'check'))[0], 0, 'and is none of the migrations');
+
+# ---------------------------------------------------------------- --no-ledger
+
+($exit, $out, $err) = tapmig('built', 'dump', '--no-ledger', '--out', "$tmp/plain.sql");
+is("$exit|$out|$err", '0||', 'dump --no-ledger');
+unlike(read_file("$tmp/plain.sql"), qr/INSERT INTO|EXTENSION IF NOT EXISTS tapmig/, 'knows nothing of tapmig');
+write_file("$tmp/plain.sql", read_file("$tmp/plain.sql") =~ s/^CREATE VIEW public\.applied_versions.*?;\n//msr =~ s/^GRANT.*applied_versions.*\n//mr);
+is(build('plain', "$tmp/plain.sql"), '', 'and goes into a plain server');
+is((tapmig('built', 'check', '--no-ledger', '--db', 'built'))[0], 5, 'check --no-ledger sees the structure');
+unlink "$dir/004_more.sql";
+write_file("$dir/schema.sql", $schema =~ s/^INSERT INTO tapmig.*\n//mgr);
+is((tapmig('built', 'check', '--no-ledger', '--db', 'built'))[0], 0, 'and nothing but');
+is((tapmig('built', 'check', '--db', 'built'))[0], 5, 'unlike check');
+unlink "$tmp/plain.sql";
+write_file("$dir/schema.sql", $schema);
+like((tapmig('dev', 'dump', '--no-privileges', '--out', '-'))[1], qr/\A(?!.*^GRANT)/ms, '--no-privileges');
+
+# ---------------------------------------------------------------- whatever is in it
+
+my $varied = migrations_dir({ '001_varied.sql' => read_file(fixture('schema_varied.sql')) });
+tapmig_database($node, 'varied');
+is((run_tapmig($node, [ 'up', '--dir', $varied ], dbname => 'varied'))[0], 0, 'a varied schema');
+is((run_tapmig($node, [ 'dump', '--dir', $varied ], dbname => 'varied'))[0], 0, 'dump');
+is(build('varied_built', "$varied/schema.sql"), '', 'it makes a database');
+is((run_tapmig($node, [ 'dump', '--dir', $varied, '--out', '-' ], dbname => 'varied_built'))[1], read_file("$varied/schema.sql"),
+	'which dumps the same bytes');
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $varied, '--db', 'varied_built' ]);
+is("$exit|$out|$err", '0||', 'and is what the file says');
+$node->safe_psql('postgres', "DROP DATABASE $_") for qw(varied varied_built);
+
+# ---------------------------------------------------------------- failures leave nothing
+
+write_file("$dir/004_bad.sql", "SELECT 1 / 0;\n");
+($exit, $out, $err) = tapmig('dev', 'check');
+is("$exit|$out", '1|', 'a migration that fails in check: exit code 1');
+like($err, qr/^tapmig: 004_bad: ERROR:  division by zero\n.*^tapmig: so the schema could not be built/ms, 'its message');
+is(databases(), $before + 1, 'the database is dropped');
+write_file("$dir/004_bad.sql", "SELECT pg_sleep(600);\n");
+for my $case ([ INT => 130 ], [ TERM => 143 ])
+{
+	my $runner = start_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { TMPDIR => $tmp });
+
+	ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')"), 'check is under way');
+	is(databases(), $before + 2, 'in a database of its own');
+	$runner->signal($case->[0]);
+	($exit, $out, $err) = $runner->finish(60);
+	is($exit, $case->[1], "$case->[0]: exit code $case->[1]") or diag $err;
+	is(databases(), $before + 1, 'the database is dropped');
+}
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { PGUSER => 'deployer' });
+is("$exit|$out", '3|', 'without the right to make a database: exit code 3');
+like($err, qr/permission denied to create database\n(?s:.*)HINT:  tapmig check needs a role that may create databases/, 'its message');
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir ], env => { PGHOST => '/nowhere' });
+is($exit, 3, 'without a server: exit code 3');
+is(() = $err =~ /^HINT:/mg, 1, 'one next step');
+is_deeply([ glob("$tmp/*") ], [], 'no temporary file is left');
+
+done_testing();
