@@ -308,6 +308,14 @@ CREATE FUNCTION tapmig.rehearse(sql text)
 COMMENT ON FUNCTION tapmig.rehearse(text) IS
 	'runs a script for real, measures what it locks, scans and rewrites, and rolls it back; elapsed_ms null: cannot be rehearsed';
 
+CREATE FUNCTION tapmig.lint(sql text)
+	RETURNS TABLE (statement int, line int, rule text, level text, relation text,
+		lock_mode text, message text, advice text)
+	AS 'MODULE_PATHNAME', 'tapmig_lint'
+	LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION tapmig.lint(text) IS
+	'reads a script for hazards against this database''s catalogs; runs nothing';
+
 CREATE FUNCTION tapmig.verify(head bytea DEFAULT NULL)
 	RETURNS TABLE (track text, seq bigint, version text, problem text)
 	AS 'MODULE_PATHNAME', 'tapmig_verify'

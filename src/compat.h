@@ -157,6 +157,42 @@
 												offsetof(PROCLOCK, procLink)))
 #endif
 
+/* Whether the current user may look up names in a schema. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_SCHEMA_IS_USABLE(schema) \
+	(object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+#else
+#define COMPAT_SCHEMA_IS_USABLE(schema) \
+	(pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+#endif
+
+/* A constraint that is kept but never checked: CHECK and FOREIGN KEY from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_IS_ENFORCED(constraint)	((constraint)->is_enforced)
+#else
+#define COMPAT_IS_ENFORCED(constraint)	true
+#endif
+
+/* Generated columns are stored, and from 18 on may be virtual instead. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_GENERATED_KIND(constraint)	((constraint)->generated_kind)
+#else
+#define COMPAT_GENERATED_KIND(constraint)	ATTRIBUTE_GENERATED_STORED
+#endif
+
+/* ALTER COLUMN ... SET EXPRESSION came with 17. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_AT_SET_EXPRESSION	AT_SetExpression
+#else
+#define COMPAT_AT_SET_EXPRESSION	(-2)
+#endif
+
+/* A partitioned table may have a NOT VALID foreign key from 18 on. */
+#define COMPAT_PARTITIONED_NOT_VALID_KEYS	(PG_VERSION_NUM >= 180000)
+
+/* NOT NULL is a constraint of its own, which may be NOT VALID, from 18 on. */
+#define COMPAT_NOT_NULL_IS_CONSTRAINT	(PG_VERSION_NUM >= 180000)
+
 /*
  * libpq/libpq.h needs the headers of every library that the server was built
  * with; this is its PQcommMethods, alike from 14 on.

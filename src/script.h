@@ -33,6 +33,8 @@ typedef struct ScriptDirectives
 	List	   *requires;
 	List	   *compensates;
 	List	   *replaces;		/* "001..120" or "007" */
+	List	   *allow;			/* rules of lint ... */
+	int			allow_line;		/* ... the last of them in this line */
 	int			lock_timeout_ms;	/* -1: not given */
 	bool		store;
 	Jsonb	   *all;			/* every directive, by key; NULL if none */

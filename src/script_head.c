@@ -304,6 +304,10 @@ head_check(Script *script, const HeadValues *head)
 	d->replaces = head_values(script, head, "replaces");
 	head_check_versions(d->replaces, "replaces", true);
 
+	d->allow = head_values(script, head, "allow");
+	if (d->allow != NIL)
+		d->allow_line = script->error_line;
+
 	d->lock_timeout_ms = -1;
 	values = head_values(script, head, "lock_timeout");
 	if (values != NIL)

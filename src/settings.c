@@ -29,6 +29,13 @@ static const struct config_enum_entry settings_policies[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry settings_lint_policies[] = {
+	{"off", SETTINGS_ALLOW, false},
+	{"warn", SETTINGS_WARN, false},
+	{"error", SETTINGS_ERROR, false},
+	{NULL, 0, false}
+};
+
 static bool settings_defined = false;
 
 static char *settings_track = NULL;
@@ -38,6 +45,8 @@ static int	settings_lock_retries;
 static int	settings_retry_work;
 static int	settings_rehearse_limit;
 static int	settings_out_of_order;
+static int	settings_lint;
+static int	settings_lint_rows;
 static bool settings_store_sql;
 
 /*
@@ -153,6 +162,25 @@ settings_define(void)
 							 0,
 							 NULL, NULL, NULL);
 
+	DefineCustomEnumVariable("tapmig.lint",
+							 "What happens to a script in which lint finds a hazard.",
+							 NULL,
+							 &settings_lint,
+							 SETTINGS_WARN,
+							 settings_lint_policies,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("tapmig.lint_rows",
+							"Rows of a table above which a hazard is an error.",
+							NULL,
+							&settings_lint_rows,
+							10000, 0, INT_MAX,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+
 	DefineCustomBoolVariable("tapmig.store_sql",
 							 "Keep the text of the scripts that ran.",
 							 NULL,
@@ -205,5 +233,7 @@ settings_read(Settings *settings, const char *track)
 	settings->retry_work_ms = settings_retry_work;
 	settings->rehearse_limit_ms = settings_rehearse_limit;
 	settings->out_of_order = (SettingsPolicy) settings_out_of_order;
+	settings->lint = (SettingsPolicy) settings_lint;
+	settings->lint_rows = settings_lint_rows;
 	settings->store_sql = settings_store_sql;
 }

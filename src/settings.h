@@ -21,6 +21,8 @@ typedef struct Settings
 	int			retry_work_ms;	/* no further try after so much work */
 	int			rehearse_limit_ms;	/* 0: no limit */
 	SettingsPolicy out_of_order;
+	SettingsPolicy lint;		/* SETTINGS_ALLOW: off */
+	int			lint_rows;		/* rows above which a hazard is an error */
 	bool		store_sql;
 } Settings;
 

@@ -46,6 +46,8 @@ typedef struct ShapeReader
 	bool	   *neutral;		/* SET and RESET: may stand outside of the wrapper */
 	int			index;			/* statement under way */
 	bool		leading;		/* nothing but SET, RESET and BEGIN came so far */
+	ShapeVisitor visitor;		/* may be NULL */
+	void	   *visitor_arg;
 } ShapeReader;
 
 static void
@@ -564,6 +566,9 @@ shape_parse_all(ShapeReader *reader)
 					 errhint("Write a column label that is called END or CASE with AS, or in double quotes.")));
 		shape_of_statement(reader, linitial_node(RawStmt, parsed)->stmt);
 		MemoryContextSwitchTo(old);
+		if (reader->visitor != NULL)
+			reader->visitor(reader->visitor_arg, i, linitial_node(RawStmt, parsed)->stmt,
+							&reader->shape->statements[i]);
 		MemoryContextReset(context);
 	}
 	MemoryContextDelete(context);
@@ -577,6 +582,16 @@ shape_parse_all(ShapeReader *reader)
  */
 Shape *
 shape_read(Script *script)
+{
+	return shape_read_each(script, NULL, NULL);
+}
+
+/*
+ * The same, and shows each statement's tree to a visitor. What it is told of the
+ * statement is what its tree alone says: neither step nor role are final.
+ */
+Shape *
+shape_read_each(Script *script, ShapeVisitor visitor, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Shape	   *shape = palloc0(sizeof(Shape));
@@ -602,6 +617,8 @@ shape_read(Script *script)
 	reader.neutral = MemoryContextAllocHuge(context, n * sizeof(bool));
 	memset(reader.neutral, 0, n * sizeof(bool));
 	reader.leading = true;
+	reader.visitor = visitor;
+	reader.visitor_arg = arg;
 
 	/* The scanner's warnings are left to the pass that executes. */
 	script_silence_scanner();

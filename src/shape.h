@@ -71,7 +71,12 @@ typedef struct Shape
 	int			lone_commit;	/* a last COMMIT without BEGIN, -1: none */
 } Shape;
 
+/* Sees each statement's tree, in order; the tree is gone afterwards. */
+typedef void (*ShapeVisitor) (void *arg, int index, Node *node,
+							  const ShapeStatement *statement);
+
 extern Shape *shape_read(Script *script);
+extern Shape *shape_read_each(Script *script, ShapeVisitor visitor, void *arg);
 extern void shape_options(Script *script, const Shape *shape, int from, int to,
 						  int *isolation, int *read_only, int *deferrable);
 extern void shape_cut(Script *script, Shape *shape, int index, bool alone);

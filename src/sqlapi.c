@@ -25,6 +25,7 @@
 #include "errors.h"
 #include "gates.h"
 #include "ledger.h"
+#include "lint.h"
 #include "migration.h"
 #include "migration_lock.h"
 #include "rehearsal.h"
@@ -44,6 +45,8 @@ PG_FUNCTION_INFO_V1(tapmig_plan);
 PG_FUNCTION_INFO_V1(tapmig_statements);
 PG_FUNCTION_INFO_V1(tapmig_directives);
 PG_FUNCTION_INFO_V1(tapmig_rehearse);
+
+PG_FUNCTION_INFO_V1(tapmig_lint);
 PG_FUNCTION_INFO_V1(tapmig_is_applied);
 PG_FUNCTION_INFO_V1(tapmig_require);
 PG_FUNCTION_INFO_V1(tapmig_wait_for);
@@ -371,6 +374,41 @@ tapmig_rehearse(PG_FUNCTION_ARGS)
 		values[7] = Float8GetDatum(row->held_ms);
 		values[8] = BoolGetDatum(row->rewritten > 0);
 		values[9] = BoolGetDatum(row->scanned > 0);
+
+/* tapmig.lint(sql) returns table */
+Datum
+tapmig_lint(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	text	   *sql = sqlapi_script(fcinfo, 0, true);
+	Settings	settings;
+	Script	   *script;
+	Lint	   *lint;
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, 0);
+	settings_read(&settings, NULL);
+	script = script_new(VARDATA_ANY(sql), VARSIZE_ANY_EXHDR(sql), NULL);
+	script_read(script);
+	lint = lint_begin(script, &settings);
+	shape_read_each(script, lint_statement, lint);
+	foreach(lc, lint_end(lint))
+	{
+		LintFinding *finding = lfirst(lc);
+		Datum		values[8];
+		bool		nulls[8] = {0};
+
+		nulls[0] = finding->statement < 0;
+		values[0] = Int32GetDatum(finding->statement + 1);
+		values[1] = Int32GetDatum(finding->line);
+		values[2] = CStringGetTextDatum(finding->rule);
+		values[3] = CStringGetTextDatum(lint_level_name(finding->level));
+		nulls[4] = finding->relation == NULL;
+		values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(finding->relation);
+		nulls[5] = finding->lock_mode == NULL;
+		values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(finding->lock_mode);
+		values[6] = CStringGetTextDatum(finding->message);
+		values[7] = CStringGetTextDatum(finding->advice);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

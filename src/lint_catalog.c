@@ -1,0 +1,528 @@
+/*
+ * lint_catalog.c
+ *		What the catalogs say of a relation: columns, constraints, indexes,
+ *		children, dependents; and how large it is.
+ *
+ * Read when a rule asks, and kept for the rest of the script, which changes
+ * these lists as it goes. A size needs the relation's file: its lock is tried
+ * (ACCESS SHARE, without waiting) and given back at once; where it can't be had
+ * the figures of pg_class must do. All of it runs in the subtransaction of
+ * lint_analysis().
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "optimizer/plancat.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "lint_internal.h"
+
+/* Tables of so many pages are counted; of larger ones so many are looked at. */
+#define LINT_COUNT_PAGES	8
+#define LINT_PROBE_PAGES	64
+
+/* With more partitions than this, pg_class is believed where it knows. */
+#define LINT_OPEN_PARTITIONS	16
+
+/* ---- columns */
+
+static LintColumn *
+catalog_column(Lint *lint, LintRelation *rel, HeapTuple tuple)
+{
+	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+	LintColumn *column = NULL;
+	ListCell   *lc;
+
+	if (att->attisdropped)
+		return NULL;
+	foreach(lc, rel->columns)
+	{
+		column = lfirst(lc);
+		if (column->attnum == att->attnum)
+			return column;
+	}
+	column = lint_alloc(lint, sizeof(LintColumn));
+	column->name = lint_strdup(lint, NameStr(att->attname));
+	column->attnum = att->attnum;
+	column->type = att->atttypid;
+	column->typmod = att->atttypmod;
+	column->collation = att->attcollation;
+	column->not_null = att->attnotnull;
+	column->has_default = att->atthasdef || att->attidentity != '\0';
+	column->generated = att->attgenerated;
+	rel->columns = lint_append(lint, rel->columns, column);
+	return column;
+}
+
+/*
+ * The column of that name as it is now, or NULL. A new relation's columns are
+ * believed to be what statements call them.
+ */
+LintColumn *
+lint_column(Lint *lint, LintRelation *rel, const char *name)
+{
+	LintColumn *column = NULL;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	foreach(lc, rel->columns)
+	{
+		column = lfirst(lc);
+		if (column->name != NULL && strcmp(column->name, name) == 0)
+			return column;
+	}
+	if (rel->is_new)
+		return lint_column_add(lint, rel, name);
+
+	tuple = SearchSysCacheAttName(rel->oid, name);
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	column = catalog_column(lint, rel, tuple);
+	ReleaseSysCache(tuple);
+
+	/* The script has renamed or dropped the one that had this name. */
+	if (column != NULL && (column->name == NULL || strcmp(column->name, name) != 0))
+		return NULL;
+	return column;
+}
+
+LintColumn *
+lint_column_numbered(Lint *lint, LintRelation *rel, AttrNumber attnum)
+{
+	LintColumn *column;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	foreach(lc, rel->columns)
+	{
+		column = lfirst(lc);
+		if (column->attnum == attnum)
+			return column;
+	}
+	if (rel->is_new || attnum > MaxHeapAttributeNumber)
+		return NULL;
+	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(rel->oid), Int16GetDatum(attnum));
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	column = catalog_column(lint, rel, tuple);
+	ReleaseSysCache(tuple);
+	return column;
+}
+
+/* A column that the script makes; its type is left unknown. */
+LintColumn *
+lint_column_add(Lint *lint, LintRelation *rel, const char *name)
+{
+	LintColumn *column = lint_alloc(lint, sizeof(LintColumn));
+
+	column->name = lint_strdup(lint, name);
+	column->attnum = ++rel->attnum;
+	column->typmod = -1;
+	column->is_new = true;
+	rel->columns = lint_append(lint, rel->columns, column);
+	return column;
+}
+
+/* ---- constraints */
+
+static List *
+catalog_numbers(Lint *lint, HeapTuple tuple, int attribute, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, attribute, desc, &isnull);
+	ArrayType  *array;
+	int16	   *numbers;
+	List	   *result = NIL;
+
+	if (isnull)
+		return NIL;
+	/* Never null, so the data begin behind the plain header. */
+	array = DatumGetArrayTypeP(value);
+	numbers = (int16 *) ((char *) array + ARR_OVERHEAD_NONULLS(1));
+	for (int i = 0; ARR_NDIM(array) == 1 && i < ARR_DIMS(array)[0]; i++)
+		result = lint_append_int(lint, result, numbers[i]);
+	return result;
+}
+
+static LintConstraint *
+catalog_constraint(Lint *lint, HeapTuple tuple, TupleDesc desc)
+{
+	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+	LintConstraint *constraint = lint_alloc(lint, sizeof(LintConstraint));
+	bool		isnull;
+	Datum		value;
+
+	constraint->name = lint_strdup(lint, NameStr(form->conname));
+	constraint->oid = form->oid;
+	constraint->type = form->contype;
+	constraint->validated = form->convalidated;
+	constraint->made_step = -1;
+	constraint->index = form->conindid;
+	constraint->other_table = form->confrelid;
+	constraint->keys = catalog_numbers(lint, tuple, Anum_pg_constraint_conkey, desc);
+	constraint->other_keys = catalog_numbers(lint, tuple, Anum_pg_constraint_confkey, desc);
+	value = heap_getattr(tuple, Anum_pg_constraint_conbin, desc, &isnull);
+	if (!isnull)
+		constraint->stored = lint_strdup(lint, TextDatumGetCString(value));
+	return constraint;
+}
+
+/* The relation's constraints, the script's among them; some may be gone. */
+List *
+lint_constraints(Lint *lint, LintRelation *rel)
+{
+	Relation	pg_constraint;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	if (rel->have_constraints)
+		return rel->constraints;
+	rel->have_constraints = true;
+
+	lint_analysis(lint);
+	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(rel->oid));
+	scan = systable_beginscan(pg_constraint, ConstraintRelidTypidNameIndexId, true,
+							  NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		rel->constraints = lint_append(lint, rel->constraints,
+									   catalog_constraint(lint, tuple,
+														  RelationGetDescr(pg_constraint)));
+	systable_endscan(scan);
+	table_close(pg_constraint, AccessShareLock);
+	return rel->constraints;
+}
+
+LintConstraint *
+lint_constraint(Lint *lint, LintRelation *rel, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_constraints(lint, rel))
+	{
+		LintConstraint *constraint = lfirst(lc);
+
+		if (!constraint->gone && constraint->name != NULL &&
+			strcmp(constraint->name, name) == 0)
+			return constraint;
+	}
+	return NULL;
+}
+
+/* The foreign keys that refer to a table: their oids. */
+List *
+lint_keys_to(Lint *lint, Oid table)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, lint_dependents(lint, RelationRelationId, table, -1))
+	{
+		ObjectAddress *object = lfirst(lc);
+		HeapTuple	tuple;
+
+		if (object->classId != ConstraintRelationId)
+			continue;
+		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(object->objectId));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN &&
+			((Form_pg_constraint) GETSTRUCT(tuple))->confrelid == table)
+			result = list_append_unique_oid(result, object->objectId);
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
+ * What depends on an object or, where column is not negative, on that column
+ * of it: a list of ObjectAddress, in the current context.
+ */
+List *
+lint_dependents(Lint *lint, Oid class, Oid object, int column)
+{
+	List	   *result = NIL;
+	Relation	pg_depend;
+	SysScanDesc scan;
+	ScanKeyData keys[3];
+	HeapTuple	tuple;
+
+	lint_analysis(lint);
+	pg_depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(column));
+	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL,
+							  column < 0 ? 2 : 3, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+		CHECK_FOR_INTERRUPTS();
+		ObjectAddressSubSet(*address, form->classid, form->objid, form->objsubid);
+		result = lappend(result, address);
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+	return result;
+}
+
+/* ---- indexes */
+
+static LintIndex *
+catalog_index(Lint *lint, HeapTuple tuple)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+	char	   *name = get_rel_name(form->indexrelid);
+	LintIndex  *index = lint_alloc(lint, sizeof(LintIndex));
+
+	index->oid = form->indexrelid;
+	index->name = name == NULL ? NULL : lint_strdup(lint, name);
+	index->valid = form->indisvalid;
+	index->unique = form->indisunique;
+	index->partial = !heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+	for (int i = 0; i < form->indnkeyatts; i++)
+		index->keys = lint_append_int(lint, index->keys, form->indkey.values[i]);
+	return index;
+}
+
+/* The relation's indexes, the script's among them; some may be gone. */
+List *
+lint_indexes(Lint *lint, LintRelation *rel)
+{
+	Relation	pg_index;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	if (rel->have_indexes)
+		return rel->indexes;
+	rel->have_indexes = true;
+
+	lint_analysis(lint);
+	pg_index = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(rel->oid));
+	scan = systable_beginscan(pg_index, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		rel->indexes = lint_append(lint, rel->indexes, catalog_index(lint, tuple));
+	systable_endscan(scan);
+	table_close(pg_index, AccessShareLock);
+	return rel->indexes;
+}
+
+/* ---- sizes */
+
+/* The oids of all that inherits from it, at any depth. */
+List *
+lint_children(Lint *lint, LintRelation *rel)
+{
+	List	   *all;
+
+	if (!OidIsValid(rel->oid) ||
+		(rel->relkind != RELKIND_PARTITIONED_TABLE && !has_subclass(rel->oid)))
+		return NIL;
+	lint_analysis(lint);
+	all = find_all_inheritors(rel->oid, NoLock, NULL);
+	return list_delete_oid(all, rel->oid);
+}
+
+/*
+ * Rows that are visible in the first pages of a table, as far as needed: all of
+ * them in a small one, one in a larger one. -1: not known.
+ */
+static double
+size_count(Relation rel, BlockNumber pages)
+{
+	bool		all = pages <= LINT_COUNT_PAGES;
+	double		rows = 0;
+	ItemPointerData first;
+	ItemPointerData last;
+	Snapshot	snapshot;
+	TableScanDesc scan;
+	TupleTableSlot *slot;
+
+	if (rel->rd_tableam == NULL || rel->rd_tableam->scan_set_tidrange == NULL)
+		return -1;
+	/* Not the transaction's: the script may still choose its isolation level. */
+	snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(rel)));
+	slot = table_slot_create(rel, NULL);
+	ItemPointerSet(&first, 0, 1);
+	ItemPointerSet(&last, Min(pages, LINT_PROBE_PAGES) - 1, MaxOffsetNumber);
+	scan = table_beginscan_tidrange(rel, snapshot, &first, &last);
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
+	{
+		rows++;
+		if (!all)
+			break;
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	return rows > 0 || pages <= LINT_PROBE_PAGES ? rows : -1;
+}
+
+/* Adds one relation with storage to rel's size, from its file. */
+static void
+size_add_open(LintRelation *rel, Relation relation)
+{
+	BlockNumber pages = RelationGetNumberOfBlocks(relation);
+	double		tuples = relation->rd_rel->reltuples;
+	double		counted;
+
+	rel->bytes += (double) pages * BLCKSZ;
+	if (pages == 0)
+		return;
+	counted = size_count(relation, pages);
+	if (counted == 0)
+		return;
+	rel->empty = false;
+	if (counted > 0 && pages <= LINT_COUNT_PAGES)
+		rel->rows += counted;
+	else if (tuples > 0 && relation->rd_rel->relpages > 0)
+		rel->rows += tuples / relation->rd_rel->relpages * pages;
+	else
+		rel->rows += (double) pages * (BLCKSZ - SizeOfPageHeaderData) /
+			(MAXALIGN(get_rel_data_width(relation, NULL)) +
+			 MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData));
+}
+
+/* The same from pg_class; false where that doesn't know. */
+static bool
+size_add_known(LintRelation *rel, Oid oid, bool only_if_known)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Form_pg_class form;
+	bool		known;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	known = !RELKIND_HAS_STORAGE(form->relkind) || form->reltuples > 0;
+	if (RELKIND_HAS_STORAGE(form->relkind) && (known || !only_if_known))
+	{
+		rel->bytes += (double) form->relpages * BLCKSZ;
+		rel->rows += Max(form->reltuples, 0);
+		if (form->reltuples != 0 || form->relpages > 0)
+			rel->empty = false;
+	}
+	ReleaseSysCache(tuple);
+	return known;
+}
+
+static void
+size_add(LintRelation *rel, Oid oid, bool believe)
+{
+	Relation	relation;
+
+	if (believe && size_add_known(rel, oid, true))
+		return;
+	if (!RELKIND_HAS_STORAGE(get_rel_relkind(oid)))
+		return;
+	if (!ConditionalLockRelationOid(oid, AccessShareLock))
+	{
+		/* Somebody works on it; so it is in use. */
+		size_add_known(rel, oid, false);
+		rel->empty = false;
+		return;
+	}
+	relation = try_relation_open(oid, NoLock);
+	if (relation != NULL)
+	{
+		if (!RELATION_IS_OTHER_TEMP(relation))
+			size_add_open(rel, relation);
+		relation_close(relation, NoLock);
+	}
+	UnlockRelationOid(oid, AccessShareLock);
+}
+
+/* Fills in the relation's size, with its children's; read once. */
+void
+lint_size(Lint *lint, LintRelation *rel)
+{
+	List	   *children;
+	ListCell   *lc;
+
+	if (rel->have_size)
+		return;
+	rel->have_size = true;
+	rel->empty = true;
+	if (!OidIsValid(rel->oid))
+		return;
+
+	lint_analysis(lint);
+	children = lint_children(lint, rel);
+	rel->n_partitions = list_length(children);
+	size_add(rel, rel->oid, false);
+	foreach(lc, children)
+	{
+		CHECK_FOR_INTERRUPTS();
+		size_add(rel, lfirst_oid(lc), rel->n_partitions > LINT_OPEN_PARTITIONS);
+	}
+	foreach(lc, lint_indexes(lint, rel))
+		rel->n_indexes += OidIsValid(((LintIndex *) lfirst(lc))->oid);
+}
+
+static char *
+size_bytes_text(double bytes)
+{
+	static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
+	int			unit = 0;
+
+	while (bytes >= 10240 && unit < (int) lengthof(units) - 1)
+	{
+		bytes /= 1024;
+		unit++;
+	}
+	return psprintf("%.0f %s", bytes, units[unit]);
+}
+
+static char *
+size_count_text(double n, const char *one)
+{
+	if (n >= 9999500)
+		return psprintf("%.0f M %ss", n / 1000000, one);
+	if (n >= 99950)
+		return psprintf("%.0f k %ss", n / 1000, one);
+	return psprintf("%.0f %s%s", n, one,
+					n == 1 ? "" : strcmp(one, "index") == 0 ? "es" : "s");
+}
+
+/* "12 GB, 41 M rows, 3 indexes", in the current context. */
+char *
+lint_size_text(Lint *lint, LintRelation *rel)
+{
+	lint_size(lint, rel);
+	return psprintf("%s%s, %s, %s",
+					rel->n_partitions == 0 ? "" :
+					psprintf("%s, ", size_count_text(rel->n_partitions,
+													 rel->relkind == RELKIND_PARTITIONED_TABLE ?
+													 "partition" : "child table")),
+					size_bytes_text(rel->bytes), size_count_text(rel->rows, "row"),
+					size_count_text(rel->n_indexes, "index"));
+}

@@ -1,0 +1,377 @@
+/*
+ * lint_expression.c
+ *		What only the server's own analysis can tell: types, volatility,
+ *		rewrites, proofs.
+ *
+ * Expressions are analyzed as ALTER TABLE would: the same functions, the same
+ * planning. Columns are found in the script's state (a hook of the parser), so
+ * that no relation needs to be opened. Errors are usual here (a type that the
+ * script makes is not there yet): they end the subtransaction of
+ * lint_analysis(), and with it the rules' look at the statement.
+ */
+#include "postgres.h"
+
+#include "access/attmap.h"
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_type.h"
+#include "parser/parse_utilcmd.h"
+#include "partitioning/partbounds.h"
+#include "rewrite/rewriteManip.h"
+#include "storage/lmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "lint_internal.h"
+
+typedef struct ExpressionColumns
+{
+	Lint	   *lint;
+	LintRelation *rel;
+} ExpressionColumns;
+
+/* ---- types */
+
+/* The type of a name, false where there is none (yet). */
+bool
+lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
+{
+	Type		tuple;
+
+	lint_analysis(lint);
+	tuple = LookupTypeName(NULL, name, typmod, true);
+	if (tuple == NULL)
+		return false;
+	*type = typeTypeId(tuple);
+	ReleaseSysCache(tuple);
+	return get_typisdefined(*type);
+}
+
+/* Whether a column's type is serial or one of its kin, as the server decides. */
+bool
+lint_is_serial(const TypeName *name)
+{
+	static const char *const serials[] = {"serial", "serial4", "smallserial", "serial2",
+	"bigserial", "serial8"};
+
+	if (name == NULL || list_length(name->names) != 1 || name->pct_type)
+		return false;
+	for (int i = 0; i < (int) lengthof(serials); i++)
+	{
+		if (strcmp(strVal(linitial(name->names)), serials[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The constraint of that kind in a column's definition, or NULL. */
+Constraint *
+lint_constraint_of(ColumnDef *def, ConstrType type)
+{
+	ListCell   *lc;
+
+	foreach(lc, def->constraints)
+	{
+		Constraint *constraint = lfirst(lc);
+
+		if (IsA(constraint, Constraint) && constraint->contype == type)
+			return constraint;
+	}
+	return NULL;
+}
+
+/* ---- expressions */
+
+static Node *
+expression_column(ParseState *pstate, ColumnRef *ref)
+{
+	ExpressionColumns *columns = pstate->p_ref_hook_state;
+	Node	   *last = llast(ref->fields);
+	LintColumn *column;
+
+	if (columns->rel == NULL || !IsA(last, String) || list_length(ref->fields) > 2)
+		return NULL;
+	column = lint_column(columns->lint, columns->rel, strVal(last));
+	if (column == NULL || !OidIsValid(column->type))
+		return NULL;
+	return (Node *) makeVar(1, column->attnum, column->type, column->typmod,
+							column->collation, 0);
+}
+
+static ParseState *
+expression_state(Lint *lint, LintRelation *rel)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	ExpressionColumns *columns = palloc(sizeof(ExpressionColumns));
+
+	columns->lint = lint;
+	columns->rel = rel;
+	pstate->p_pre_columnref_hook = expression_column;
+	pstate->p_ref_hook_state = columns;
+	return pstate;
+}
+
+/*
+ * Whether ADD COLUMN with that default (NULL: the type's) must write every row:
+ * as ATExecAddColumn() decides, after planning, since a volatile function that
+ * is inlined to a constant is none any more. type InvalidOid: unknown.
+ */
+bool
+lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
+{
+	ParseState *pstate;
+	Node	   *expression;
+
+	/* Most defaults: a constant. */
+	if (raw != NULL && IsA(raw, A_Const))
+		return false;
+
+	lint_analysis(lint);
+	pstate = expression_state(lint, NULL);
+	if (raw != NULL)
+		expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_COLUMN_DEFAULT);
+	else
+		expression = get_typdefault(type);
+	if (expression != NULL && OidIsValid(type))
+		expression = coerce_to_target_type(pstate, expression, exprType(expression),
+										   type, typmod, COERCION_ASSIGNMENT,
+										   COERCE_IMPLICIT_CAST, -1);
+	if (expression == NULL)
+		return false;
+	assign_expr_collations(pstate, expression);
+	return contain_volatile_functions((Node *) expression_planner((Expr *) expression));
+}
+
+/* A CHECK's expression, analyzed; for the proofs, so it lives as long as the lint. */
+Node *
+lint_check_expression(Lint *lint, LintRelation *rel, Node *raw)
+{
+	ParseState *pstate;
+	Node	   *expression;
+	MemoryContext old;
+
+	lint_analysis(lint);
+	pstate = expression_state(lint, rel);
+	expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_CHECK_CONSTRAINT);
+	expression = coerce_to_boolean(pstate, expression, "CHECK");
+	assign_expr_collations(pstate, expression);
+	old = MemoryContextSwitchTo(lint->context);
+	expression = copyObject(expression);
+	MemoryContextSwitchTo(old);
+	return expression;
+}
+
+/*
+ * Whether ALTER COLUMN TYPE must write the table anew: what
+ * ATColumnChangeRequiresRewrite() asks of the planned conversion.
+ */
+bool
+lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
+					 LintRelation *rel, Oid type, int32 typmod)
+{
+	ParseState *pstate;
+	Node	   *e;
+
+	lint_analysis(lint);
+	pstate = expression_state(lint, rel);
+	if (transform != NULL)
+		e = transformExpr(pstate, copyObject(transform), EXPR_KIND_ALTER_COL_TRANSFORM);
+	else
+		e = (Node *) makeVar(1, column->attnum, column->type, column->typmod,
+							 column->collation, 0);
+	e = coerce_to_target_type(pstate, e, exprType(e), type, typmod,
+							  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	if (e == NULL)
+		return false;			/* the statement will fail */
+	assign_expr_collations(pstate, e);
+	e = (Node *) expression_planner((Expr *) e);
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (IsA(e, Var) && ((Var *) e)->varattno == column->attnum)
+			return false;
+		if (IsA(e, RelabelType))
+			e = (Node *) ((RelabelType *) e)->arg;
+		else if (IsA(e, CoerceToDomain))
+		{
+			if (DomainHasConstraints(((CoerceToDomain *) e)->resulttype))
+				return true;
+			e = (Node *) ((CoerceToDomain *) e)->arg;
+		}
+		else if (IsA(e, FuncExpr) &&
+				 (((FuncExpr *) e)->funcid == F_TIMESTAMPTZ_TIMESTAMP ||
+				  ((FuncExpr *) e)->funcid == F_TIMESTAMP_TIMESTAMPTZ) &&
+				 !TimestampTimestampTzRequiresRewrite())
+			e = linitial(((FuncExpr *) e)->args);
+		else
+			return true;
+	}
+}
+
+/* ---- proofs */
+
+static List *
+expression_clauses(Node *expression)
+{
+	expression = eval_const_expressions(NULL, expression);
+	expression = (Node *) canonicalize_qual((Expr *) expression, true);
+	return make_ands_implicit((Expr *) expression);
+}
+
+static NullTest *
+expression_not_null(LintColumn *column)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) makeVar(1, column->attnum, column->type, column->typmod,
+								 column->collation, 0);
+	test->nulltesttype = IS_NOT_NULL;
+	test->argisrow = false;
+	test->location = -1;
+	return test;
+}
+
+/*
+ * Whether the rows that are there satisfy the test, by what the relation's
+ * validated constraints and NOT NULLs say: ConstraintImpliedByRelConstraint()
+ * over the script's state.
+ */
+bool
+lint_implied(Lint *lint, LintRelation *rel, List *test)
+{
+	List	   *known = NIL;
+	Bitmapset  *attributes = NULL;
+	int			x = -1;
+	ListCell   *lc;
+
+	lint_analysis(lint);
+	foreach(lc, lint_constraints(lint, rel))
+	{
+		LintConstraint *constraint = lfirst(lc);
+		Node	   *expression;
+
+		if (constraint->gone || !constraint->validated || constraint->type != CONSTRAINT_CHECK)
+			continue;
+		expression = constraint->stored != NULL ? stringToNode(constraint->stored) :
+			copyObject(constraint->expression);
+		if (expression != NULL)
+			known = list_concat(known, expression_clauses(expression));
+	}
+
+	/* As PartConstraintImpliedByRelConstraint(): columns that are NOT NULL. */
+	pull_varattnos((Node *) test, 1, &attributes);
+	while ((x = bms_next_member(attributes, x)) >= 0)
+	{
+		AttrNumber	attnum = x + FirstLowInvalidHeapAttributeNumber;
+		LintColumn *column = attnum > 0 ? lint_column_numbered(lint, rel, attnum) : NULL;
+
+		if (column != NULL && column->not_null)
+			known = lappend(known, expression_not_null(column));
+	}
+	return predicate_implied_by(test, known, true);
+}
+
+/* Whether SET NOT NULL can do without reading the table. */
+bool
+lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *column)
+{
+	if (column->not_null)
+		return true;
+	return OidIsValid(column->type) &&
+		lint_implied(lint, rel, list_make1(expression_not_null(column)));
+}
+
+/* The relation, if it can be had without waiting; NULL else. */
+static Relation
+expression_open(Lint *lint, LintRelation *rel)
+{
+	if (!OidIsValid(rel->oid) || !ConditionalLockRelationOid(rel->oid, AccessShareLock))
+		return NULL;
+
+	/* The subtransaction's end gives the lock back. */
+	return try_relation_open(rel->oid, NoLock);
+}
+
+/*
+ * What must be true of the rows of `child` when `parent` gets a partition with
+ * these bounds: of the partition itself, or (of_default) of the default
+ * partition. NIL: anything goes. False where it can't be told: the parent is the
+ * script's own, or locked.
+ */
+bool
+lint_partition_qual(Lint *lint, LintRelation *parent, LintRelation *child,
+					PartitionBoundSpec *bound, bool of_default, List **result)
+{
+	Relation	relation;
+	List	   *qual;
+	AttrMap    *map;
+	bool		whole_row;
+	Expr	   *of_ancestors;
+	ListCell   *lc;
+
+	lint_analysis(lint);
+	relation = expression_open(lint, parent);
+	if (relation == NULL)
+		return false;
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+	{
+		relation_close(relation, NoLock);
+		return false;
+	}
+	if (relation->rd_rel->relispartition)
+	{
+		/* get_partition_qual_relid() would wait for these. */
+		foreach(lc, get_partition_ancestors(parent->oid))
+		{
+			if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			{
+				relation_close(relation, NoLock);
+				return false;
+			}
+		}
+	}
+	bound = transformPartitionBound(make_parsestate(NULL), relation, copyObject(bound));
+	qual = get_qual_from_partbound(relation, bound);
+	of_ancestors = get_partition_qual_relid(parent->oid);
+	map = make_attrmap(RelationGetDescr(relation)->natts);
+	for (int i = 0; i < map->maplen; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), i);
+		LintColumn *column = att->attisdropped ? NULL :
+			lint_column(lint, child, NameStr(att->attname));
+
+		map->attnums[i] = column == NULL ? 0 : column->attnum;
+	}
+	relation_close(relation, NoLock);
+
+	if (of_default)
+		qual = get_proposed_default_constraint(qual);
+	else
+	{
+		if (of_ancestors != NULL)
+			qual = lappend(list_copy(qual), of_ancestors);
+		if (qual != NIL)
+			qual = expression_clauses((Node *) make_ands_explicit(qual));
+	}
+	*result = (List *) map_variable_attnos((Node *) qual, 1, 0, map, InvalidOid, &whole_row);
+	return true;
+}

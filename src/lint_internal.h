@@ -1,0 +1,286 @@
+/*
+ * lint_internal.h
+ *		What the files of the room `lint` share.
+ */
+#ifndef TAPMIG_LINT_INTERNAL_H
+#define TAPMIG_LINT_INTERNAL_H
+
+#include "access/attnum.h"
+#include "catalog/objectaddress.h"
+#include "nodes/parsenodes.h"
+#include "storage/lockdefs.h"
+#include "utils/hsearch.h"
+#include "utils/resowner.h"
+
+#include "compat.h"
+#include "lint.h"
+
+/* ---- the state of the script: lint_state.c, lint_relation.c, lint_catalog.c */
+
+/* A column as the script finds it at this statement. */
+typedef struct LintColumn
+{
+	char	   *name;			/* NULL once it is dropped */
+	AttrNumber	attnum;			/* as in the catalogs; higher for one of this script */
+	Oid			type;			/* InvalidOid: unknown */
+	int32		typmod;
+	Oid			collation;
+	bool		not_null;
+	bool		has_default;
+	char		generated;		/* as attgenerated */
+	bool		is_new;			/* added by this script */
+} LintColumn;
+
+typedef struct LintConstraint
+{
+	char	   *name;			/* NULL: the server will choose one */
+	Oid			oid;
+	char		type;			/* as contype */
+	bool		validated;
+	bool		is_new;			/* added by this script ... */
+	int			made_step;		/* ... in this step */
+	bool		gone;
+	Oid			index;			/* of a primary key and its kin */
+	Oid			other_table;	/* of a foreign key */
+	List	   *keys;			/* attribute numbers */
+	List	   *other_keys;
+	char	   *stored;			/* expression of a CHECK as the catalogs have it */
+	Node	   *expression;		/* the same, analyzed; NULL: not known */
+} LintConstraint;
+
+typedef struct LintIndex
+{
+	Oid			oid;			/* InvalidOid: made by this script */
+	char	   *name;			/* NULL: the server will choose one */
+	bool		valid;
+	bool		unique;
+	bool		partial;
+	bool		gone;
+	List	   *keys;			/* attribute numbers, 0 for an expression */
+} LintIndex;
+
+typedef struct LintRelation
+{
+	char	   *schema;
+	char	   *name;			/* both as they are at this statement */
+	Oid			oid;			/* InvalidOid: made by this script */
+	char		relkind;
+	char		persistence;
+	bool		is_new;			/* made by this script */
+	bool		gone;
+	bool		emptied;		/* truncated by this script */
+	bool		filled;			/* the script has put rows into it */
+	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
+	bool		has_policy;		/* given one by this script */
+	bool		lost_parts;		/* a trigger, rule or policy was dropped */
+	bool		open_columns;	/* new, with columns that the text doesn't name */
+	LOCKMODE	held;			/* strongest lock so far ... */
+	int			held_step;		/* ... in this step */
+	int			held_since;		/* the statement that took it */
+	int			attnum;			/* last number given to a column of this script */
+	int			made_step;
+	List	   *columns;		/* LintColumn, those that were looked at */
+	bool		have_constraints;
+	List	   *constraints;
+	bool		have_indexes;
+	List	   *indexes;
+	PartitionSpec *partition_by;	/* of a new one */
+
+	/* Its size, read once. */
+	bool		have_size;
+	double		rows;			/* -1: the size is not known */
+	double		bytes;
+	int			n_indexes;
+	int			n_partitions;
+	bool		empty;
+} LintRelation;
+
+/* A type that the script made, or an enum that it has added to. */
+typedef struct LintType
+{
+	char	   *schema;
+	char	   *name;
+	bool		is_new;
+	bool		constrained;	/* a domain that checks something */
+	char	   *label;			/* a new value of an enum */
+	int			made_step;
+} LintType;
+
+/* A foreign key that the script made. */
+typedef struct LintForeignKey
+{
+	LintRelation *rel;
+	LintRelation *other;		/* NULL: unknown */
+	List	   *keys;			/* attribute numbers in rel */
+	char	   *columns;		/* for messages */
+	int			statement;
+	int			step;
+} LintForeignKey;
+
+/* What a rename or SET SCHEMA left behind; judged at the end of its step. */
+typedef struct LintRename
+{
+	char	   *schema;			/* the old name */
+	char	   *name;
+	LintRelation *rel;
+	int			statement;
+} LintRename;
+
+struct Lint
+{
+	Script	   *script;
+	MemoryContext context;		/* lives as long as the findings */
+	MemoryContext scratch;		/* of one statement */
+	int			lint_rows;
+	List	   *findings;
+	List	   *allow;
+	List	   *allowed;		/* rules that allow has silenced */
+
+	int			statement;		/* under way, from 0 */
+	int			step;
+	bool		in_block;		/* behind the script's own BEGIN */
+	bool		slow;			/* this statement reads or writes much */
+	const ShapeStatement *shape;
+	const char *create_schema;	/* inside CREATE SCHEMA: its name */
+
+	char	   *path_setting;	/* search_path, as the script has it now */
+	char	   *path_session;	/* as it was before */
+	List	   *path;			/* schemas in order, NIL: to be built */
+	char	   *path_create;	/* where unqualified names are made */
+
+	HTAB	   *relations;		/* by schema and name */
+	List	   *new_schemas;
+	List	   *gone_schemas;
+	List	   *types;
+	List	   *foreign_keys;
+	List	   *renames;
+	List	   *gone_oids;		/* of dropped relations */
+	bool		lost_functions; /* some were dropped */
+	int			no_timeout;		/* statements behind this one have no lock_timeout */
+
+	/* The subtransaction for what may raise an error; see lint_analysis(). */
+	bool		analyzing;
+	ResourceOwner owner;
+};
+
+/* ---- rules */
+
+typedef enum LintScale
+{
+	LINT_SCAN,					/* error above lint_rows, warning below */
+	LINT_HOLD,					/* a short lock: warning above, notice below */
+	LINT_ALWAYS_NOTICE,
+	LINT_ALWAYS_WARNING,
+	LINT_ALWAYS_ERROR
+} LintScale;
+
+/* Nodes that no statement has: when a rule is asked besides. */
+#define LINT_AFTER_STATEMENT	((NodeTag) 65001)
+#define LINT_END_OF_STEP		((NodeTag) 65002)
+#define LINT_END_OF_SCRIPT		((NodeTag) 65003)
+
+#define LINT_ANY	(-1)
+
+typedef struct LintCheck LintCheck;
+
+typedef struct LintRule
+{
+	const char *id;
+	LintScale	scale;
+	struct
+	{
+		int			node;		/* NodeTag; T_Invalid ends the list */
+		int			subtype;	/* of ALTER TABLE, DROP, RENAME; LINT_ANY */
+	}			on[8];
+	void		(*check) (LintCheck *c);
+	const char *message;
+	const char *advice;
+} LintRule;
+
+/* What a check gets: the rule, the statement, its table. */
+struct LintCheck
+{
+	Lint	   *lint;
+	const LintRule *rule;
+	Node	   *node;			/* NULL for the LINT_... nodes */
+	AlterTableCmd *cmd;			/* of ALTER TABLE */
+	LintRelation *rel;			/* the statement's relation, NULL: unknown, none */
+	bool		inherit;		/* not ONLY */
+};
+
+extern const LintRule lint_rules_index[];
+extern const LintRule lint_rules_constraint[];
+extern const LintRule lint_rules_column[];
+extern const LintRule lint_rules_type[];
+extern const LintRule lint_rules_table[];
+extern const LintRule lint_rules_object[];
+extern const LintRule lint_rules_script[];
+
+/* lint.c; what these allocate lives as long as the lint */
+extern void *lint_alloc(Lint *lint, Size size);
+extern char *lint_strdup(Lint *lint, const char *text);
+extern List *lint_append(Lint *lint, List *list, void *element);
+extern List *lint_append_int(Lint *lint, List *list, int element);
+extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,
+					  const char *detail);
+extern void lint_find_at(LintCheck *c, int statement, LintLevel level,
+						 LintRelation *rel, LOCKMODE lock, const char *detail);
+extern bool lint_is_large(Lint *lint, LintRelation *rel);
+extern const char *lint_lock_name(LOCKMODE lock);
+extern void lint_analysis(Lint *lint);
+
+/* lint_state.c: what a statement does to the state */
+extern void lint_follow(Lint *lint, Node *node);
+extern void lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
+extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
+extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
+extern LintType *lint_type_of_script(Lint *lint, List *names);
+
+/* lint_relation.c: names to relations, as the script finds them */
+extern void lint_path_reset(Lint *lint);
+extern List *lint_path(Lint *lint);
+extern LintRelation *lint_relation(Lint *lint, const RangeVar *name);
+extern LintRelation *lint_relation_named(Lint *lint, List *names);
+extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char *name);
+extern LintRelation *lint_relation_by_oid(Lint *lint, Oid oid);
+extern LintRelation *lint_relation_make(Lint *lint, const RangeVar *name, char relkind);
+extern void lint_relation_drop(Lint *lint, LintRelation *rel);
+extern void lint_relation_move(Lint *lint, LintRelation *rel,
+							   const char *schema, const char *name);
+extern void lint_schema_of(Lint *lint, List *names, const char **schema,
+						   const char **name);
+extern List *lint_relations(Lint *lint);
+extern char *lint_relation_label(Lint *lint, LintRelation *rel);
+extern bool lint_is_old(const LintRelation *rel);
+extern bool lint_has_rows(Lint *lint, LintRelation *rel);
+
+/* lint_catalog.c: what the catalogs say of a relation; sizes */
+extern LintColumn *lint_column(Lint *lint, LintRelation *rel, const char *name);
+extern LintColumn *lint_column_numbered(Lint *lint, LintRelation *rel, AttrNumber attnum);
+extern LintColumn *lint_column_add(Lint *lint, LintRelation *rel, const char *name);
+extern List *lint_constraints(Lint *lint, LintRelation *rel);
+extern LintConstraint *lint_constraint(Lint *lint, LintRelation *rel, const char *name);
+extern List *lint_indexes(Lint *lint, LintRelation *rel);
+extern void lint_size(Lint *lint, LintRelation *rel);
+extern char *lint_size_text(Lint *lint, LintRelation *rel);
+extern List *lint_children(Lint *lint, LintRelation *rel);
+extern List *lint_dependents(Lint *lint, Oid class, Oid object, int column);
+extern List *lint_keys_to(Lint *lint, Oid table);
+
+/* lint_expression.c: what only the server's own analysis can tell */
+extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);
+extern bool lint_is_serial(const TypeName *name);
+extern bool lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod);
+extern Node *lint_check_expression(Lint *lint, LintRelation *rel, Node *raw);
+extern bool lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
+								 LintRelation *rel, Oid type, int32 typmod);
+extern bool lint_implied(Lint *lint, LintRelation *rel, List *test);
+extern bool lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *column);
+extern bool lint_partition_qual(Lint *lint, LintRelation *parent,
+								LintRelation *child, PartitionBoundSpec *bound,
+								bool of_default, List **result);
+
+/* Constraint nodes of a column or table definition. */
+extern Constraint *lint_constraint_of(ColumnDef *def, ConstrType type);
+
+#endif							/* TAPMIG_LINT_INTERNAL_H */

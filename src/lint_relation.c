@@ -1,0 +1,408 @@
+/*
+ * lint_relation.c
+ *		Names to relations, as a script finds them at one of its statements.
+ *
+ * What the script has made, dropped or renamed so far lies over what the
+ * catalogs have. A name is looked up along the search_path that the script
+ * has set, in the schemas that it has made too, with the caller's rights. The
+ * catalogs are read through the syscache: no relation is opened or locked
+ * here, and what is not there is unknown, no error.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "lint_internal.h"
+
+/* The schema that stands for the session's own, whatever its number. */
+#define LINT_TEMP "pg_temp"
+
+typedef struct LintRelationKey
+{
+	char		schema[NAMEDATALEN];
+	char		name[NAMEDATALEN];
+} LintRelationKey;
+
+/* rel is NULL where the script has made the name free. */
+typedef struct LintRelationEntry
+{
+	LintRelationKey key;
+	LintRelation *rel;
+} LintRelationEntry;
+
+static LintRelationEntry *
+relation_entry(Lint *lint, const char *schema, const char *name, bool enter)
+{
+	LintRelationKey key;
+	bool		found;
+	LintRelationEntry *entry;
+
+	memset(&key, 0, sizeof(key));
+	strlcpy(key.schema, schema, NAMEDATALEN);
+	strlcpy(key.name, name, NAMEDATALEN);
+	if (lint->relations == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(LintRelationKey);
+		ctl.entrysize = sizeof(LintRelationEntry);
+		ctl.hcxt = lint->context;
+		lint->relations = hash_create("tapmig lint", 64, &ctl,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	entry = hash_search(lint->relations, &key, enter ? HASH_ENTER : HASH_FIND, &found);
+	if (enter && !found)
+		entry->rel = NULL;
+	return entry;
+}
+
+static bool
+relation_in(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the search_path */
+
+/* To be called when search_path or the schemas have changed. */
+void
+lint_path_reset(Lint *lint)
+{
+	lint->path = NIL;
+}
+
+/* The schema in the catalogs, if the caller may use it; else InvalidOid. */
+static Oid
+relation_schema_oid(Lint *lint, const char *name)
+{
+	Oid			oid;
+
+	if (strcmp(name, LINT_TEMP) == 0)
+		return LookupNamespaceNoError(LINT_TEMP);
+	if (relation_in(lint->gone_schemas, name))
+		return InvalidOid;
+	oid = get_namespace_oid(name, true);
+	return OidIsValid(oid) && COMPAT_SCHEMA_IS_USABLE(oid) ? oid : InvalidOid;
+}
+
+/* The names of the schemas that are searched, in order. */
+List *
+lint_path(Lint *lint)
+{
+	MemoryContext old;
+	char	   *setting;
+	List	   *names;
+	List	   *path = NIL;
+	bool		temp = false;
+	bool		catalog = false;
+	ListCell   *lc;
+
+	if (lint->path != NIL)
+		return lint->path;
+
+	old = MemoryContextSwitchTo(lint->context);
+	lint->path_create = NULL;
+	setting = pstrdup(lint->path_setting);
+	if (!SplitIdentifierString(setting, ',', &names))
+		names = NIL;
+	foreach(lc, names)
+	{
+		char	   *name = lfirst(lc);
+
+		if (strcmp(name, "$user") == 0)
+			name = GetUserNameFromId(GetUserId(), true);
+		if (name == NULL)
+			continue;
+		if (strcmp(name, LINT_TEMP) == 0)
+			temp = true;
+		else if (!relation_in(lint->new_schemas, name) &&
+				 !OidIsValid(relation_schema_oid(lint, name)))
+			continue;
+		if (strcmp(name, "pg_catalog") == 0)
+			catalog = true;
+		path = lappend(path, name);
+		if (lint->path_create == NULL)
+			lint->path_create = name;
+	}
+	if (!catalog)
+		path = lcons("pg_catalog", path);
+	if (!temp)
+		path = lcons(LINT_TEMP, path);
+	lint->path = path;
+	MemoryContextSwitchTo(old);
+	return path;
+}
+
+/* Where an unqualified new object goes; NULL: nowhere. */
+static const char *
+relation_create_schema(Lint *lint)
+{
+	if (lint->create_schema != NULL)
+		return lint->create_schema;
+	(void) lint_path(lint);
+	return lint->path_create;
+}
+
+/*
+ * Splits a possibly qualified name of a new object; *schema is NULL where it
+ * would be made nowhere.
+ */
+void
+lint_schema_of(Lint *lint, List *names, const char **schema, const char **name)
+{
+	*name = strVal(llast(names));
+	*schema = list_length(names) > 1 ? strVal(list_nth(names, list_length(names) - 2)) :
+		relation_create_schema(lint);
+}
+
+/* ---- relations */
+
+static LintRelation *
+relation_from_catalog(Lint *lint, Oid oid, const char *schema)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Form_pg_class form;
+	LintRelation *rel;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	rel = lint_alloc(lint, sizeof(LintRelation));
+	rel->schema = lint_strdup(lint, schema);
+	rel->name = lint_strdup(lint, NameStr(form->relname));
+	rel->oid = oid;
+	rel->relkind = form->relkind;
+	rel->persistence = form->relpersistence;
+	rel->attnum = MaxHeapAttributeNumber;
+	rel->made_step = -1;
+	ReleaseSysCache(tuple);
+	return rel;
+}
+
+/* The relation of that name in that schema, or NULL. */
+LintRelation *
+lint_relation_at(Lint *lint, const char *schema, const char *name)
+{
+	LintRelationEntry *entry = relation_entry(lint, schema, name, false);
+	Oid			namespace;
+	Oid			oid;
+	LintRelation *rel;
+
+	if (entry != NULL)
+		return entry->rel;
+	if (relation_in(lint->new_schemas, schema))
+		return NULL;
+	namespace = relation_schema_oid(lint, schema);
+	oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
+	if (!OidIsValid(oid))
+		return NULL;
+
+	/* It may stand elsewhere by now. */
+	rel = lint_relation_by_oid(lint, oid);
+	if (rel == NULL || strcmp(rel->schema, schema) != 0 || strcmp(rel->name, name) != 0)
+		return NULL;
+	return rel;
+}
+
+/* The relation that the catalogs have under that oid, or NULL. */
+LintRelation *
+lint_relation_by_oid(Lint *lint, Oid oid)
+{
+	char	   *name = get_rel_name(oid);
+	Oid			namespace = get_rel_namespace(oid);
+	char	   *schema;
+	LintRelationEntry *entry;
+	LintRelation *rel;
+
+	if (name == NULL)
+		return NULL;
+	schema = isTempNamespace(namespace) ? pstrdup(LINT_TEMP) : get_namespace_name(namespace);
+	if (schema == NULL)
+		return NULL;
+	entry = relation_entry(lint, schema, name, false);
+	if (entry != NULL && (entry->rel == NULL || entry->rel->oid != oid))
+	{
+		/* The script has moved or dropped it: rare enough to search for. */
+		HASH_SEQ_STATUS status;
+
+		rel = NULL;
+		hash_seq_init(&status, lint->relations);
+		while ((entry = hash_seq_search(&status)) != NULL)
+		{
+			if (entry->rel != NULL && entry->rel->oid == oid)
+				rel = entry->rel;
+		}
+		return rel;
+	}
+	if (entry != NULL)
+		return entry->rel;
+	rel = relation_from_catalog(lint, oid, schema);
+	if (rel != NULL)
+		relation_entry(lint, schema, name, true)->rel = rel;
+	return rel;
+}
+
+static LintRelation *
+relation_find(Lint *lint, const char *schema, const char *name)
+{
+	ListCell   *lc;
+
+	if (schema != NULL)
+		return lint_relation_at(lint, schema, name);
+	if (lint->create_schema != NULL)
+	{
+		LintRelation *rel = lint_relation_at(lint, lint->create_schema, name);
+
+		if (rel != NULL)
+			return rel;
+	}
+	foreach(lc, lint_path(lint))
+	{
+		LintRelation *rel = lint_relation_at(lint, lfirst(lc), name);
+
+		if (rel != NULL)
+			return rel;
+	}
+	return NULL;
+}
+
+/* The relation that a statement means, or NULL: unknown. */
+LintRelation *
+lint_relation(Lint *lint, const RangeVar *name)
+{
+	if (name == NULL || name->relname == NULL)
+		return NULL;
+	return relation_find(lint, name->schemaname, name->relname);
+}
+
+/* The same for a list of String nodes. */
+LintRelation *
+lint_relation_named(Lint *lint, List *names)
+{
+	int			n = list_length(names);
+
+	if (n == 0)
+		return NULL;
+	return relation_find(lint, n > 1 ? strVal(list_nth(names, n - 2)) : NULL,
+						 strVal(llast(names)));
+}
+
+/* Notes that the script makes a relation; what had the name before is replaced. */
+LintRelation *
+lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
+{
+	const char *schema = name->schemaname;
+	bool		temp = name->relpersistence == RELPERSISTENCE_TEMP;
+	LintRelation *rel;
+
+	if (schema == NULL)
+		schema = temp ? LINT_TEMP : relation_create_schema(lint);
+	if (schema == NULL)
+		return NULL;
+	rel = lint_alloc(lint, sizeof(LintRelation));
+	rel->schema = lint_strdup(lint, schema);
+	rel->name = lint_strdup(lint, name->relname);
+	rel->relkind = relkind;
+	rel->persistence = strcmp(schema, LINT_TEMP) == 0 ? RELPERSISTENCE_TEMP : name->relpersistence;
+	rel->is_new = true;
+	rel->have_constraints = rel->have_indexes = rel->have_size = true;
+	rel->empty = true;
+	rel->made_step = lint->step;
+	relation_entry(lint, schema, name->relname, true)->rel = rel;
+	return rel;
+}
+
+void
+lint_relation_drop(Lint *lint, LintRelation *rel)
+{
+	LintRelationEntry *entry = relation_entry(lint, rel->schema, rel->name, true);
+
+	if (entry->rel == rel || entry->rel == NULL)
+		entry->rel = NULL;
+	rel->gone = true;
+	if (OidIsValid(rel->oid))
+	{
+		MemoryContext old = MemoryContextSwitchTo(lint->context);
+
+		lint->gone_oids = lappend_oid(lint->gone_oids, rel->oid);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* ALTER ... RENAME or SET SCHEMA; either may be NULL: as it is. */
+void
+lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)
+{
+	relation_entry(lint, rel->schema, rel->name, true)->rel = NULL;
+	if (schema != NULL)
+		rel->schema = lint_strdup(lint, schema);
+	if (name != NULL)
+		rel->name = lint_strdup(lint, name);
+	relation_entry(lint, rel->schema, rel->name, true)->rel = rel;
+}
+
+/* What messages call it: qualified where its bare name would not find it. */
+char *
+lint_relation_label(Lint *lint, LintRelation *rel)
+{
+	if (rel->gone || relation_find(lint, NULL, rel->name) == rel)
+		return lint_strdup(lint, quote_identifier(rel->name));
+	return lint_strdup(lint, quote_qualified_identifier(rel->schema, rel->name));
+}
+
+/* Whether it was there before the script, for others to see. */
+bool
+lint_is_old(const LintRelation *rel)
+{
+	return rel != NULL && !rel->is_new && rel->persistence != RELPERSISTENCE_TEMP;
+}
+
+/* Whether it is an old table, partitioned table or matview that holds rows. */
+bool
+lint_has_rows(Lint *lint, LintRelation *rel)
+{
+	if (!lint_is_old(rel))
+		return false;
+	if (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE &&
+		rel->relkind != RELKIND_MATVIEW)
+		return false;
+	if (rel->emptied)
+		return false;
+	lint_size(lint, rel);
+	return !rel->empty;
+}
+
+/* Every relation that the script has met, in the current context. */
+List *
+lint_relations(Lint *lint)
+{
+	HASH_SEQ_STATUS status;
+	LintRelationEntry *entry;
+	List	   *result = NIL;
+
+	if (lint->relations == NULL)
+		return NIL;
+	hash_seq_init(&status, lint->relations);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->rel != NULL)
+			result = lappend(result, entry->rel);
+	}
+	return result;
+}

@@ -1,0 +1,374 @@
+/*
+ * lint_rules_column.c
+ *		Rules of lint: columns that are added, renamed, or given another default.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "lint_internal.h"
+
+/* The column that ADD COLUMN adds; NULL where it does nothing. */
+static ColumnDef *
+added_column(LintCheck *c)
+{
+	ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
+
+	if (!lint_is_old(c->rel) || (c->cmd->missing_ok && lint_column(c->lint, c->rel, def->colname) != NULL))
+		return NULL;
+	return def;
+}
+
+static char *
+column_detail(ColumnDef *def)
+{
+	return psprintf("column %s", def->colname);
+}
+
+/* Whether a default is written there, other than NULL. */
+static bool
+has_default(ColumnDef *def)
+{
+	Constraint *con = lint_constraint_of(def, CONSTR_DEFAULT);
+
+	return con != NULL && !(IsA(con->raw_expr, A_Const) && ((A_Const *) con->raw_expr)->isnull);
+}
+
+static bool
+is_stored(ColumnDef *def)
+{
+	Constraint *con = lint_constraint_of(def, CONSTR_GENERATED);
+
+	return con != NULL && COMPAT_GENERATED_KIND(con) == ATTRIBUTE_GENERATED_STORED;
+}
+
+static void
+check_volatile(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+	Constraint *con = def == NULL ? NULL : lint_constraint_of(def, CONSTR_DEFAULT);
+	Oid			type = InvalidOid;
+	int32		typmod = -1;
+
+	if (def == NULL || lint_is_serial(def->typeName) || !lint_has_rows(c->lint, c->rel) ||
+		lint_constraint_of(def, CONSTR_GENERATED) != NULL ||
+		lint_constraint_of(def, CONSTR_IDENTITY) != NULL)
+		return;
+	if (!lint_type(c->lint, def->typeName, &type, &typmod))
+	{
+		if (con == NULL)
+			return;
+		type = InvalidOid;
+	}
+	if (lint_default_is_volatile(c->lint, con == NULL ? NULL : con->raw_expr, type, typmod))
+		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
+}
+
+static void
+check_serial(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+
+	if (def != NULL && (lint_is_serial(def->typeName) ||
+						lint_constraint_of(def, CONSTR_IDENTITY) != NULL))
+		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
+}
+
+static void
+check_stored(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+
+	if (def != NULL && is_stored(def))
+		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
+}
+
+static void
+check_set_expression(LintCheck *c)
+{
+	LintColumn *column = lint_column(c->lint, c->rel, c->cmd->name);
+
+	if (column != NULL && column->generated == ATTRIBUTE_GENERATED_STORED)
+		lint_find(c, c->rel, AccessExclusiveLock, psprintf("column %s", column->name));
+}
+
+static void
+check_domain(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+	LintType   *made;
+	Oid			type;
+	int32		typmod;
+	bool		constrained;
+
+	if (def == NULL || lint_is_serial(def->typeName) || !lint_has_rows(c->lint, c->rel))
+		return;
+	made = def->typeName->names == NIL ? NULL : lint_type_of_script(c->lint, def->typeName->names);
+	if (made != NULL && made->constrained && def->typeName->arrayBounds == NIL)
+		constrained = true;
+	else
+		constrained = lint_type(c->lint, def->typeName, &type, &typmod) &&
+			get_typtype(type) == TYPTYPE_DOMAIN && DomainHasConstraints(type);
+	if (constrained)
+		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
+}
+
+static void
+check_inline(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+	Constraint *con = def == NULL ? NULL : lint_constraint_of(def, CONSTR_CHECK);
+
+	if (con != NULL && COMPAT_IS_ENFORCED(con))
+		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
+}
+
+static void
+check_unique(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+
+	if (def != NULL && (lint_constraint_of(def, CONSTR_UNIQUE) != NULL ||
+						lint_constraint_of(def, CONSTR_PRIMARY) != NULL))
+		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
+}
+
+static void
+check_not_null(LintCheck *c)
+{
+	ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
+	Oid			type;
+	int32		typmod;
+
+	if (c->cmd->missing_ok && !c->rel->is_new &&
+		lint_column(c->lint, c->rel, def->colname) != NULL)
+		return;
+	if ((lint_constraint_of(def, CONSTR_NOTNULL) == NULL &&
+		 lint_constraint_of(def, CONSTR_PRIMARY) == NULL) ||
+		has_default(def) || lint_is_serial(def->typeName) ||
+		lint_constraint_of(def, CONSTR_IDENTITY) != NULL ||
+		lint_constraint_of(def, CONSTR_GENERATED) != NULL)
+		return;
+	if (!lint_has_rows(c->lint, c->rel) && !c->rel->filled)
+		return;
+	if (lint_constraint_of(def, CONSTR_DEFAULT) == NULL &&
+		lint_type(c->lint, def->typeName, &type, &typmod) && get_typdefault(type) != NULL)
+		return;
+	lint_find(c, c->rel, NoLock, psprintf("column %s is NOT NULL without a default, and %s has rows",
+										  def->colname, lint_relation_label(c->lint, c->rel)));
+}
+
+static void
+check_references(LintCheck *c)
+{
+	ColumnDef  *def = added_column(c);
+	Constraint *con = def == NULL ? NULL : lint_constraint_of(def, CONSTR_FOREIGN);
+	LintRelation *other;
+	char	   *detail;
+
+	if (con == NULL || !COMPAT_IS_ENFORCED(con) || !lint_has_rows(c->lint, c->rel))
+		return;
+	other = lint_relation(c->lint, con->pktable);
+	detail = psprintf("column %s%s", def->colname, other == NULL ? "" :
+					  psprintf("; SHARE ROW EXCLUSIVE on %s", lint_relation_label(c->lint, other)));
+	if (has_default(def))
+		lint_find(c, c->rel, AccessExclusiveLock,
+				  psprintf("%s; with its default every row is looked up", detail));
+	else
+		lint_find_at(c, c->lint->statement, LINT_NOTICE, c->rel, AccessExclusiveLock, detail);
+}
+
+static bool
+is_json(const TypeName *name)
+{
+	return name != NULL && name->names != NIL && name->arrayBounds == NIL &&
+		strcmp(strVal(llast(name->names)), "json") == 0;
+}
+
+static void
+check_json(LintCheck *c)
+{
+	ListCell   *lc;
+
+	if (c->cmd != NULL)
+	{
+		ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
+
+		if (is_json(def->typeName))
+			lint_find(c, c->rel, NoLock, psprintf("column %s", c->cmd->subtype == AT_AddColumn ?
+												  def->colname : c->cmd->name));
+		return;
+	}
+	foreach(lc, castNode(CreateStmt, c->node)->tableElts)
+	{
+		if (IsA(lfirst(lc), ColumnDef) && is_json(((ColumnDef *) lfirst(lc))->typeName))
+			lint_find(c, NULL, NoLock, psprintf("column %s", ((ColumnDef *) lfirst(lc))->colname));
+	}
+}
+
+static void
+check_default(LintCheck *c)
+{
+	LintColumn *column = lint_column(c->lint, c->rel, c->cmd->name);
+
+	if (column == NULL || column->is_new || !lint_is_old(c->rel) ||
+		(c->cmd->def == NULL && !column->has_default))
+		return;
+	lint_find(c, c->rel, NoLock,
+			  c->cmd->def == NULL && column->not_null ?
+			  psprintf("column %s loses its default and is NOT NULL, so that INSERTs which leave it out fail", column->name) :
+			  psprintf("column %s gets another default", column->name));
+}
+
+static void
+check_drop_not_null(LintCheck *c)
+{
+	LintColumn *column = lint_column(c->lint, c->rel, c->cmd->name);
+
+	if (column != NULL && column->not_null && !column->is_new && lint_is_old(c->rel))
+		lint_find(c, c->rel, NoLock, psprintf("column %s may be null from now on", column->name));
+}
+
+/* ---- renames */
+
+/* Functions of users whose text has the word, as "f, g"; NULL: none. */
+static char *
+functions_naming(Lint *lint, const char *word, const char *also)
+{
+	Relation	pg_proc;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	StringInfoData buf;
+	int			n = 0;
+
+	lint_analysis(lint);
+	initStringInfo(&buf);
+	pg_proc = table_open(ProcedureRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_proc_oid, BTGreaterEqualStrategyNumber, F_OIDGE,
+				ObjectIdGetDatum(FirstNormalObjectId));
+	scan = systable_beginscan(pg_proc, ProcedureOidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_proc_prosrc, RelationGetDescr(pg_proc), &isnull);
+		char	   *body = isnull ? NULL : TextDatumGetCString(value);
+
+		CHECK_FOR_INTERRUPTS();
+		if (body == NULL || strstr(body, word) == NULL ||
+			(also != NULL && strstr(body, also) == NULL))
+			continue;
+		if (n++ < 5)
+			appendStringInfo(&buf, "%s%s", n > 1 ? ", " : "",
+							 NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname));
+	}
+	systable_endscan(scan);
+	table_close(pg_proc, AccessShareLock);
+	if (n > 5)
+		appendStringInfo(&buf, " and %d more", n - 5);
+	return n == 0 ? NULL : buf.data;
+}
+
+static void
+check_rename_column(LintCheck *c)
+{
+	RenameStmt *stmt = castNode(RenameStmt, c->node);
+	LintColumn *column;
+	char	   *functions;
+
+	if (!lint_is_old(c->rel) || c->rel->relkind == RELKIND_COMPOSITE_TYPE)
+		return;
+	column = lint_column(c->lint, c->rel, stmt->subname);
+	if (column == NULL || column->is_new)
+		return;
+	functions = functions_naming(c->lint, column->name, c->rel->name);
+	lint_find(c, c->rel, AccessExclusiveLock,
+			  psprintf("column %s; views follow by themselves%s", column->name, functions == NULL ? "" :
+					   psprintf(", functions don't: %s", functions)));
+}
+
+static void
+check_rename_table(LintCheck *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->lint->renames)
+	{
+		LintRename *rename = lfirst(lc);
+		char	   *functions;
+
+		/* Something else has the name by now: a view, or the table's successor. */
+		if (!lint_is_old(rename->rel) || rename->rel->gone ||
+			lint_relation_at(c->lint, rename->schema, rename->name) != NULL)
+			continue;
+		functions = functions_naming(c->lint, rename->name, NULL);
+		lint_find_at(c, rename->statement, LINT_ERROR, rename->rel, AccessExclusiveLock,
+					 psprintf("was %s; views follow by themselves%s", quote_identifier(rename->name),
+							  functions == NULL ? "" : psprintf(", functions don't: %s", functions)));
+	}
+}
+
+#define ON_ADD	{T_AlterTableStmt, AT_AddColumn}
+
+const LintRule lint_rules_column[] = {
+	{"add-column-volatile-default", LINT_SCAN, {ON_ADD}, check_volatile,
+		"while it is rewritten, since the default differs from row to row",
+	"ADD COLUMN without default, SET DEFAULT, then fill the old rows in batches."},
+	{"add-column-serial-or-identity", LINT_SCAN, {ON_ADD}, check_serial,
+		"while it is rewritten, to number its rows",
+	"Add a nullable bigint column, fill it in batches, then SET NOT NULL and ADD GENERATED AS IDENTITY."},
+	{"add-column-generated-stored", LINT_SCAN, {ON_ADD}, check_stored,
+		"while it is rewritten, to compute the column",
+	"A plain column with a trigger, filled in batches; or VIRTUAL, from PostgreSQL 18 on."},
+	{"set-expression-rewrite", LINT_SCAN, {{T_AlterTableStmt, COMPAT_AT_SET_EXPRESSION}},
+		check_set_expression,
+		"while it is rewritten, to compute the column anew",
+	"A new column with the new expression."},
+	{"add-column-constrained-domain", LINT_SCAN, {ON_ADD}, check_domain,
+		"while it is rewritten, since the domain has constraints",
+	"Use the base type, and a CHECK of the table, added NOT VALID."},
+	{"add-column-inline-check", LINT_SCAN, {ON_ADD}, check_inline,
+		"while every row is checked: reads and writes wait",
+	"Add the column alone, then the CHECK as NOT VALID, and VALIDATE it in a later script."},
+	{"add-column-unique-or-pk", LINT_SCAN, {ON_ADD}, check_unique,
+		"while its index is built: reads and writes wait",
+	"Add the column alone, CREATE UNIQUE INDEX CONCURRENTLY, then ADD CONSTRAINT ... USING INDEX."},
+	{"add-column-not-null-no-default", LINT_ALWAYS_ERROR, {ON_ADD}, check_not_null,
+		"the server refuses it",
+	"Give it a constant default, or make it NOT NULL when it is filled."},
+	{"add-column-references", LINT_SCAN, {ON_ADD}, check_references,
+		"and on the referenced table, until the transaction ends",
+	"Without a default nothing is checked, and the locks are short; else add the column, then the key as NOT VALID."},
+	{"add-column-json", LINT_ALWAYS_WARNING,
+		{ON_ADD, {T_AlterTableStmt, AT_AlterColumnType}, {T_CreateStmt, LINT_ANY}}, check_json,
+		"json has no equality: DISTINCT, GROUP BY and UNION over it fail",
+	"Use jsonb."},
+	{"column-default-change", LINT_ALWAYS_NOTICE, {{T_AlterTableStmt, AT_ColumnDefault}}, check_default,
+		"old rows keep what they have, and code that runs still counts on the old default",
+	"Deploy code that gives the value itself first."},
+	{"drop-not-null", LINT_ALWAYS_NOTICE, {{T_AlterTableStmt, AT_DropNotNull}}, check_drop_not_null,
+		"code that reads it may not expect that",
+	"Deploy code that can do with nulls first."},
+	{"rename-column", LINT_ALWAYS_ERROR, {{T_RenameStmt, OBJECT_COLUMN}}, check_rename_column,
+		"while code that runs still uses the old name",
+	"Add the new column, keep both filled, move the code over, drop the old one; or put a view in between."},
+	{"rename-table", LINT_ALWAYS_ERROR, {{LINT_END_OF_STEP, LINT_ANY}}, check_rename_table,
+		"while code that runs still uses the old name",
+	"In the same script, CREATE VIEW under the old name: simple views can be written to."},
+	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}
+};

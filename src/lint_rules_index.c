@@ -1,0 +1,214 @@
+/*
+ * lint_rules_index.c
+ *		Rules of lint: indexes, and what cannot run in a transaction block.
+ */
+#include "postgres.h"
+
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "utils/lsyscache.h"
+
+#include "lint_internal.h"
+
+static bool
+index_is_partitioned(const LintRelation *rel)
+{
+	return rel != NULL && (rel->relkind == RELKIND_PARTITIONED_TABLE ||
+						   rel->relkind == RELKIND_PARTITIONED_INDEX);
+}
+
+/* Whether CREATE INDEX IF NOT EXISTS finds its name taken. */
+static bool
+index_is_there(LintCheck *c, IndexStmt *stmt)
+{
+	return stmt->if_not_exists && stmt->idxname != NULL && c->rel != NULL &&
+		lint_relation_at(c->lint, c->rel->schema, stmt->idxname) != NULL;
+}
+
+static void
+check_create(LintCheck *c)
+{
+	IndexStmt  *stmt = castNode(IndexStmt, c->node);
+
+	if (!stmt->concurrent && !index_is_there(c, stmt) && !index_is_partitioned(c->rel))
+		lint_find(c, c->rel, ShareLock, NULL);
+}
+
+static void
+check_fanout(LintCheck *c)
+{
+	IndexStmt  *stmt = castNode(IndexStmt, c->node);
+
+	if (!stmt->concurrent && c->inherit && !index_is_there(c, stmt) &&
+		index_is_partitioned(c->rel))
+		lint_find(c, c->rel, ShareLock, NULL);
+}
+
+/* The table of an index that was there before; NULL: no such thing. */
+static LintRelation *
+index_table(LintCheck *c, LintRelation *index)
+{
+	Oid			table;
+
+	if (!lint_is_old(index) || (index->relkind != RELKIND_INDEX &&
+								index->relkind != RELKIND_PARTITIONED_INDEX))
+		return NULL;
+	table = IndexGetRelation(index->oid, true);
+	return OidIsValid(table) ? lint_relation_by_oid(c->lint, table) : NULL;
+}
+
+static void
+check_drop(LintCheck *c)
+{
+	DropStmt   *stmt = castNode(DropStmt, c->node);
+	ListCell   *lc;
+
+	foreach(lc, stmt->objects)
+	{
+		LintRelation *index = lint_relation_named(c->lint, lfirst(lc));
+		LintRelation *table = index_table(c, index);
+
+		if (stmt->concurrent || table == NULL || index->relkind == RELKIND_PARTITIONED_INDEX ||
+			OidIsValid(get_index_constraint(index->oid)))
+			continue;
+		lint_find(c, table, AccessExclusiveLock,
+				  psprintf("index %s", lint_relation_label(c->lint, index)));
+	}
+}
+
+static void
+check_backing(LintCheck *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, castNode(DropStmt, c->node)->objects)
+	{
+		LintRelation *index = lint_relation_named(c->lint, lfirst(lc));
+		Oid			constraint = index_table(c, index) == NULL ? InvalidOid :
+			get_index_constraint(index->oid);
+
+		if (OidIsValid(constraint))
+			lint_find(c, index_table(c, index), NoLock,
+					  psprintf("DROP INDEX %s, which belongs to constraint %s",
+							   lint_relation_label(c->lint, index),
+							   get_constraint_name(constraint)));
+	}
+}
+
+static bool
+index_option(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, name) == 0)
+			return defGetBoolean(def);
+	}
+	return false;
+}
+
+static void
+check_reindex(LintCheck *c)
+{
+	ReindexStmt *stmt = castNode(ReindexStmt, c->node);
+	LintRelation *table = c->rel;
+
+	lint_analysis(c->lint);
+	if (index_option(stmt->params, "concurrently"))
+		return;
+	switch (stmt->kind)
+	{
+		case REINDEX_OBJECT_INDEX:
+			table = index_table(c, c->rel);
+			break;
+		case REINDEX_OBJECT_TABLE:
+			break;
+		case REINDEX_OBJECT_SYSTEM:
+			return;
+		case REINDEX_OBJECT_SCHEMA:
+		case REINDEX_OBJECT_DATABASE:
+			lint_find_at(c, c->lint->statement, LINT_WARNING, NULL, ShareLock,
+						 "on one table after the other");
+			return;
+	}
+	if (table != NULL)
+		lint_find(c, table, ShareLock, NULL);
+}
+
+static void
+check_partitioned(LintCheck *c)
+{
+	ListCell   *lc;
+
+	if (IsA(c->node, IndexStmt))
+	{
+		if (((IndexStmt *) c->node)->concurrent && index_is_partitioned(c->rel))
+			lint_find(c, c->rel, NoLock, "CREATE INDEX CONCURRENTLY on a partitioned table");
+		return;
+	}
+	if (!castNode(DropStmt, c->node)->concurrent)
+		return;
+	foreach(lc, ((DropStmt *) c->node)->objects)
+	{
+		LintRelation *index = lint_relation_named(c->lint, lfirst(lc));
+
+		if (index_is_partitioned(index))
+			lint_find(c, index, NoLock, "DROP INDEX CONCURRENTLY of a partitioned index");
+	}
+}
+
+static void
+check_in_transaction(LintCheck *c)
+{
+	if (c->node != NULL && c->lint->in_block && c->lint->shape->kind == SHAPE_STEPWISE &&
+		!IsA(c->node, TransactionStmt))
+		lint_find(c, c->rel, NoLock, psprintf("%s%s between BEGIN and COMMIT",
+											  c->lint->shape->command,
+											  c->lint->shape->concurrently ? " CONCURRENTLY" : ""));
+}
+
+static void
+check_after_lock(LintCheck *c)
+{
+	IndexStmt  *stmt = castNode(IndexStmt, c->node);
+
+	if (!stmt->concurrent && !index_is_there(c, stmt) &&
+		lint_held_before(c->lint, c->rel, AccessExclusiveLock))
+		lint_find(c, c->rel, AccessExclusiveLock,
+				  psprintf("held since statement %d", c->rel->held_since + 1));
+}
+
+const LintRule lint_rules_index[] = {
+	{"index-create-not-concurrent", LINT_SCAN, {{T_IndexStmt, LINT_ANY}}, check_create,
+		"while the index is built: whoever writes waits",
+	"CREATE INDEX CONCURRENTLY, in a script for tapmig.run."},
+	{"index-create-partitioned-fanout", LINT_SCAN, {{T_IndexStmt, LINT_ANY}}, check_fanout,
+		"and on every partition until all their indexes are built: whoever writes waits",
+	"CREATE INDEX ON ONLY the parent, CREATE INDEX CONCURRENTLY on each partition, then ALTER INDEX ... ATTACH PARTITION."},
+	{"index-drop-not-concurrent", LINT_HOLD, {{T_DropStmt, OBJECT_INDEX}}, check_drop,
+		"to drop an index of it: reads and writes wait, and it waits behind them",
+	"DROP INDEX CONCURRENTLY, in a script for tapmig.run."},
+	{"drop-constraint-backing-index", LINT_ALWAYS_ERROR, {{T_DropStmt, OBJECT_INDEX}}, check_backing,
+		"the server refuses it",
+	"ALTER TABLE ... DROP CONSTRAINT drops both."},
+	{"index-reindex-not-concurrent", LINT_SCAN, {{T_ReindexStmt, LINT_ANY}}, check_reindex,
+		"while its index is built anew: writes wait, and reads that plan with the index",
+	"REINDEX ... CONCURRENTLY, in a script for tapmig.run."},
+	{"index-concurrently-on-partitioned", LINT_ALWAYS_ERROR,
+		{{T_IndexStmt, LINT_ANY}, {T_DropStmt, OBJECT_INDEX}}, check_partitioned,
+		"the server refuses it",
+	"Per partition: CREATE INDEX ON ONLY the parent, CREATE INDEX CONCURRENTLY on each partition, ALTER INDEX ... ATTACH PARTITION."},
+	{"concurrently-in-transaction", LINT_ALWAYS_ERROR, {{LINT_AFTER_STATEMENT, LINT_ANY}},
+		check_in_transaction,
+		"it cannot run in a transaction block, so that tapmig.run ends the transaction before it and tapmig.apply refuses the script",
+	"Put it outside of BEGIN and COMMIT, or into a script of its own."},
+	{"index-in-tx-after-exclusive-lock", LINT_SCAN, {{T_IndexStmt, LINT_ANY}}, check_after_lock,
+		"is held while the index is built: nobody reads either",
+	"Build the index in a script of its own, CONCURRENTLY."},
+	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}
+};

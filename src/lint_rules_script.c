@@ -1,0 +1,347 @@
+/*
+ * lint_rules_script.c
+ *		Rules of lint: what statements of a script do to each other, rows that
+ *		are changed in bulk, and what lint cannot see into.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/formatting.h"
+#include "utils/syscache.h"
+
+#include "lint_internal.h"
+
+/* ---- transactions and locks */
+
+static void
+check_control(LintCheck *c)
+{
+	const char *what;
+
+	if (c->node == NULL)
+	{
+		if (c->lint->in_block)
+			lint_find(c, NULL, NoLock, "BEGIN without COMMIT");
+		return;
+	}
+	switch (castNode(TransactionStmt, c->node)->kind)
+	{
+		case TRANS_STMT_ROLLBACK:
+			what = "ROLLBACK";
+			break;
+		case TRANS_STMT_SAVEPOINT:
+			what = "SAVEPOINT";
+			break;
+		case TRANS_STMT_RELEASE:
+			what = "RELEASE";
+			break;
+		case TRANS_STMT_ROLLBACK_TO:
+			what = "ROLLBACK TO";
+			break;
+		case TRANS_STMT_PREPARE:
+			what = "PREPARE TRANSACTION";
+			break;
+		default:
+			return;
+	}
+	lint_find(c, NULL, NoLock, what);
+}
+
+static void
+check_lock(LintCheck *c)
+{
+	LockStmt   *stmt = castNode(LockStmt, c->node);
+	ListCell   *lc;
+
+	if (stmt->mode < ShareLock)
+		return;
+	foreach(lc, stmt->relations)
+		lint_find(c, lint_relation(c->lint, lfirst(lc)), stmt->mode, NULL);
+}
+
+/* A table that others use and an earlier statement has locked so; NULL: none. */
+static LintRelation *
+locked_before(LintCheck *c, LOCKMODE from, LOCKMODE to)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_relations(c->lint))
+	{
+		LintRelation *rel = lfirst(lc);
+
+		if (lint_held_before(c->lint, rel, from) && rel->held <= to && lint_has_rows(c->lint, rel))
+			return rel;
+	}
+	return NULL;
+}
+
+/* Whether another rule says of this statement what a held lock means. */
+static bool
+is_said(LintCheck *c, LintRelation *rel)
+{
+	return rel == c->rel && (IsA(c->node, IndexStmt) || IsA(c->node, UpdateStmt) ||
+							 IsA(c->node, DeleteStmt));
+}
+
+static void
+check_after_exclusive(LintCheck *c)
+{
+	LintRelation *rel;
+
+	if (!c->lint->slow)
+		return;
+	rel = locked_before(c, AccessExclusiveLock, AccessExclusiveLock);
+	if (rel != NULL && !is_said(c, rel))
+		lint_find(c, rel, AccessExclusiveLock,
+				  psprintf("it was taken by statement %d", rel->held_since + 1));
+}
+
+static void
+check_after_write_block(LintCheck *c)
+{
+	LintRelation *rel;
+
+	if (!c->lint->slow || locked_before(c, AccessExclusiveLock, AccessExclusiveLock) != NULL)
+		return;
+	rel = locked_before(c, ShareLock, ExclusiveLock);
+	if (rel != NULL)
+		lint_find(c, rel, rel->held, psprintf("it was taken by statement %d", rel->held_since + 1));
+}
+
+static void
+check_wide(LintCheck *c)
+{
+	LintRelation *first = NULL;
+	LintRelation *last = NULL;
+	bool		large = false;
+	ListCell   *lc;
+
+	foreach(lc, lint_relations(c->lint))
+	{
+		LintRelation *rel = lfirst(lc);
+
+		if (rel->held_step != c->lint->step || rel->held != AccessExclusiveLock ||
+			!lint_has_rows(c->lint, rel))
+			continue;
+		large = large || lint_is_large(c->lint, rel);
+		if (first == NULL || rel->held_since < first->held_since)
+			first = rel;
+		if (last == NULL || rel->held_since > last->held_since)
+			last = rel;
+	}
+	if (first == NULL || first->held_since == last->held_since)
+		return;
+	lint_find_at(c, last->held_since, large ? LINT_WARNING : LINT_NOTICE, last, AccessExclusiveLock,
+				 psprintf("%s is locked since statement %d", lint_relation_label(c->lint, first),
+						  first->held_since + 1));
+}
+
+static void
+check_timeout(LintCheck *c)
+{
+	LintRelation *found = NULL;
+	ListCell   *lc;
+
+	if (c->lint->no_timeout == INT_MAX)
+		return;
+	foreach(lc, lint_relations(c->lint))
+	{
+		LintRelation *rel = lfirst(lc);
+
+		if (rel->held_step == c->lint->step && rel->held >= ShareLock &&
+			rel->held_since > c->lint->no_timeout && lint_has_rows(c->lint, rel) &&
+			(found == NULL || rel->held_since < found->held_since))
+			found = rel;
+	}
+	if (found != NULL)
+		lint_find_at(c, found->held_since, LINT_WARNING, found, found->held, NULL);
+}
+
+/* ---- rows in bulk */
+
+/* Whether a condition is true for every row, as far as the text shows. */
+static bool
+is_always_true(Node *where)
+{
+	if (where == NULL)
+		return true;
+	if (IsA(where, A_Const))
+		return !((A_Const *) where)->isnull && IsA(&((A_Const *) where)->val, Boolean) &&
+			boolVal(&((A_Const *) where)->val);
+	if (IsA(where, A_Expr))
+	{
+		A_Expr	   *e = (A_Expr *) where;
+
+		return e->kind == AEXPR_OP && list_length(e->name) == 1 &&
+			strcmp(strVal(linitial(e->name)), "=") == 0 &&
+			e->lexpr != NULL && IsA(e->lexpr, A_Const) && equal(e->lexpr, e->rexpr);
+	}
+	return false;
+}
+
+static Node *
+where_of(LintCheck *c)
+{
+	return IsA(c->node, UpdateStmt) ? ((UpdateStmt *) c->node)->whereClause :
+		((DeleteStmt *) c->node)->whereClause;
+}
+
+/* Whether UPDATE or DELETE joins another table, so that all rows need not be meant. */
+static bool
+has_join(LintCheck *c)
+{
+	return IsA(c->node, UpdateStmt) ? ((UpdateStmt *) c->node)->fromClause != NIL :
+		((DeleteStmt *) c->node)->usingClause != NIL;
+}
+
+static void
+check_where(LintCheck *c)
+{
+	if (has_join(c) || !is_always_true(where_of(c)) || !lint_has_rows(c->lint, c->rel))
+		return;
+	c->lint->slow = true;
+	lint_find(c, c->rel, RowExclusiveLock, NULL);
+}
+
+static void
+check_backfill(LintCheck *c)
+{
+	char	   *since;
+
+	if (!lint_held_before(c->lint, c->rel, AccessExclusiveLock) || !lint_has_rows(c->lint, c->rel))
+		return;
+	since = psprintf("it was taken by statement %d", c->rel->held_since + 1);
+	if (!has_join(c) && is_always_true(where_of(c)))
+		lint_find(c, c->rel, AccessExclusiveLock, since);
+	else if (lint_is_large(c->lint, c->rel))
+		lint_find_at(c, c->lint->statement, LINT_WARNING, c->rel, AccessExclusiveLock, since);
+}
+
+/* ---- what lint cannot see into */
+
+static bool
+has_ddl(const char *text)
+{
+	static const char *const words[] = {"alter ", "create ", "drop ", "truncate ", "execute ",
+	"reindex ", "cluster ", "lock "};
+	char	   *lower = asc_tolower(text, strlen(text));
+
+	for (char *p = lower; *p != '\0'; p++)
+	{
+		if (*p == '\n' || *p == '\t' || *p == '\r')
+			*p = ' ';
+	}
+	for (int i = 0; i < (int) lengthof(words); i++)
+	{
+		if (strstr(lower, words[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Whether some function of users of that name has DDL in its text. */
+static bool
+function_has_ddl(LintCheck *c, List *names)
+{
+	FuncCandidateList candidate;
+
+	lint_analysis(c->lint);
+	for (candidate = FuncnameGetCandidates(names, -1, NIL, false, false, false, true);
+		 candidate != NULL; candidate = candidate->next)
+	{
+		HeapTuple	tuple;
+		bool		isnull;
+		bool		found;
+		Datum		body;
+
+		if (candidate->oid < FirstNormalObjectId)
+			continue;
+		tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(candidate->oid));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		body = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+		found = !isnull && has_ddl(TextDatumGetCString(body));
+		ReleaseSysCache(tuple);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_opaque(LintCheck *c)
+{
+	ListCell   *lc;
+
+	if (IsA(c->node, DoStmt))
+	{
+		foreach(lc, ((DoStmt *) c->node)->args)
+		{
+			DefElem    *def = lfirst_node(DefElem, lc);
+
+			if (strcmp(def->defname, "as") == 0 && has_ddl(strVal(def->arg)))
+				lint_find(c, NULL, NoLock, "DO");
+		}
+	}
+	else if (IsA(c->node, CallStmt))
+	{
+		List	   *names = ((CallStmt *) c->node)->funccall->funcname;
+
+		if (function_has_ddl(c, names))
+			lint_find(c, NULL, NoLock, psprintf("CALL %s", strVal(llast(names))));
+	}
+	else
+	{
+		foreach(lc, castNode(SelectStmt, c->node)->targetList)
+		{
+			FuncCall   *call = (FuncCall *) lfirst_node(ResTarget, lc)->val;
+
+			if (call != NULL && IsA(call, FuncCall) && function_has_ddl(c, call->funcname))
+				lint_find(c, NULL, NoLock, psprintf("function %s", strVal(llast(call->funcname))));
+		}
+	}
+}
+
+const LintRule lint_rules_script[] = {
+	{"transaction-control", LINT_ALWAYS_ERROR,
+		{{T_TransactionStmt, LINT_ANY}, {LINT_END_OF_SCRIPT, LINT_ANY}}, check_control,
+		"tapmig refuses it: a script is applied whole or not at all",
+	"Take it out."},
+	{"lock-table", LINT_HOLD, {{T_LockStmt, LINT_ANY}}, check_lock,
+		"by LOCK TABLE, until the transaction ends",
+	"Take the weakest mode that will do, and keep the script short."},
+	{"statement-after-access-exclusive", LINT_HOLD, {{LINT_AFTER_STATEMENT, LINT_ANY}},
+		check_after_exclusive,
+		"is held while this statement runs: reads and writes wait longer",
+	"Put what takes long before it, or into a script of its own."},
+	{"statement-after-write-block", LINT_ALWAYS_NOTICE, {{LINT_AFTER_STATEMENT, LINT_ANY}},
+		check_after_write_block,
+		"is held while this statement runs: writes wait longer",
+	"Put what takes long before it, or into a script of its own."},
+	{"wide-lock-window", LINT_HOLD, {{LINT_END_OF_STEP, LINT_ANY}}, check_wide,
+		"while another table is locked so too: what waits for either waits for both",
+	"One table a script."},
+	{"missing-lock-timeout", LINT_ALWAYS_WARNING, {{LINT_END_OF_STEP, LINT_ANY}}, check_timeout,
+		"without lock_timeout: whoever comes later queues behind it",
+	"Leave lock_timeout to tapmig.lock_timeout, or set one above 0."},
+	{"dml-without-where", LINT_HOLD, {{T_UpdateStmt, LINT_ANY}, {T_DeleteStmt, LINT_ANY}}, check_where,
+		"on every row: they stay locked until the transaction ends, and are written anew",
+	"In batches, outside of the migration."},
+	{"ddl-and-backfill-same-tx", LINT_SCAN, {{T_UpdateStmt, LINT_ANY}, {T_DeleteStmt, LINT_ANY}},
+		check_backfill,
+		"is held while rows are changed: reads and writes wait",
+	"Change the rows in a later script, in batches."},
+	{"opaque-ddl", LINT_ALWAYS_NOTICE,
+		{{T_DoStmt, LINT_ANY}, {T_CallStmt, LINT_ANY}, {T_SelectStmt, LINT_ANY}}, check_opaque,
+		"its text has DDL, which lint cannot judge",
+	"See what it locks and rewrites: tapmig.rehearse."},
+	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}
+};

@@ -1,0 +1,400 @@
+/*
+ * lint_rules_type.c
+ *		Rules of lint: ALTER COLUMN TYPE, and what depends on a column.
+ *
+ * What ALTER COLUMN TYPE does follows ATPrepAlterColumnType(),
+ * ATExecAlterColumnType() and CheckIndexCompatible(), which want the new type in
+ * the catalogs and so cannot be asked themselves.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_publication_rel.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "lint_internal.h"
+
+/* What an ALTER COLUMN TYPE does to a table that is there. */
+typedef struct TypeChange
+{
+	LintColumn *column;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		rewrites;
+} TypeChange;
+
+/* False: nothing can be said, or nothing happens. */
+static bool
+type_change(LintCheck *c, TypeChange *change)
+{
+	ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
+
+	if (!lint_is_old(c->rel) || (c->rel->relkind != RELKIND_RELATION &&
+								 c->rel->relkind != RELKIND_PARTITIONED_TABLE))
+		return false;
+	change->column = lint_column(c->lint, c->rel, c->cmd->name);
+	if (change->column == NULL)
+		return false;
+	if (!lint_type(c->lint, def->typeName, &change->type, &change->typmod))
+	{
+		/* An enum or a domain of this script: nothing old coerces to it as it is. */
+		change->type = InvalidOid;
+		change->collation = InvalidOid;
+		change->rewrites = lint_type_of_script(c->lint, def->typeName->names) != NULL;
+		return change->rewrites;
+	}
+	if (!OidIsValid(change->column->type))
+		return false;
+	change->collation = GetColumnDefCollation(NULL, def, change->type);
+	change->rewrites = lint_change_rewrites(c->lint, change->column, def->raw_default, c->rel,
+											change->type, change->typmod);
+	return true;
+}
+
+static char *
+change_detail(LintCheck *c, TypeChange *change)
+{
+	return psprintf("column %s%s", change->column->name, !OidIsValid(change->type) ? "" :
+					psprintf(": %s to %s",
+							 format_type_with_typemod(change->column->type, change->column->typmod),
+							 format_type_with_typemod(change->type, change->typmod)));
+}
+
+static void
+check_rewrite(LintCheck *c)
+{
+	TypeChange	change;
+
+	if (type_change(c, &change) && change.rewrites)
+		lint_find(c, c->rel, AccessExclusiveLock, change_detail(c, &change));
+}
+
+/* ---- indexes */
+
+typedef enum IndexFate
+{
+	INDEX_KEPT,
+	INDEX_REBUILT,
+	INDEX_REBUILT_FOR_COLLATION
+} IndexFate;
+
+static bool
+index_names_column(HeapTuple tuple, AttrNumber attnum, int attribute)
+{
+	bool		isnull;
+	Datum		value = SysCacheGetAttr(INDEXRELID, tuple, attribute, &isnull);
+	Bitmapset  *attributes = NULL;
+
+	if (isnull)
+		return false;
+	pull_varattnos(stringToNode(TextDatumGetCString(value)), 1, &attributes);
+	return bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, attributes);
+}
+
+/* What happens to an index when a column's type changes and the table is kept. */
+static IndexFate
+index_fate(Oid oid, TypeChange *change)
+{
+	AttrNumber	attnum = change->column->attnum;
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+	HeapTuple	class = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	IndexFate	fate = INDEX_KEPT;
+	Form_pg_index form;
+	oidvector  *classes;
+	oidvector  *collations;
+	bool		isnull;
+	bool		touched;
+	Oid			am;
+
+	if (!HeapTupleIsValid(tuple) || !HeapTupleIsValid(class))
+		return INDEX_KEPT;		/* the end of the analysis lets go of the other */
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	am = ((Form_pg_class) GETSTRUCT(class))->relam;
+	classes = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple,
+															Anum_pg_index_indclass, &isnull));
+	collations = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple,
+															   Anum_pg_index_indcollation, &isnull));
+
+	touched = index_names_column(tuple, attnum, Anum_pg_index_indexprs) ||
+		index_names_column(tuple, attnum, Anum_pg_index_indpred);
+	for (int i = 0; i < form->indnatts; i++)
+		touched = touched || form->indkey.values[i] == attnum;
+
+	/* Expressions and predicates are not assessed, nor are invalid indexes. */
+	if (touched && (!heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) ||
+					!heap_attisnull(tuple, Anum_pg_index_indpred, NULL) || !form->indisvalid))
+		fate = INDEX_REBUILT;
+
+	for (int i = 0; touched && fate == INDEX_KEPT && i < form->indnkeyatts; i++)
+	{
+		Oid			opclass = classes->values[i];
+
+		if (form->indkey.values[i] != attnum)
+			continue;
+		if (opclass == GetDefaultOpClass(change->column->type, am))
+			opclass = GetDefaultOpClass(change->type, am);
+		if (opclass != classes->values[i] ||
+			(OidIsValid(opclass) && IsPolymorphicType(get_opclass_input_type(opclass)) &&
+			 change->type != change->column->type))
+			fate = INDEX_REBUILT;
+		else if (collations->values[i] == change->column->collation &&
+				 collations->values[i] != change->collation)
+			fate = INDEX_REBUILT_FOR_COLLATION;
+	}
+	ReleaseSysCache(tuple);
+	ReleaseSysCache(class);
+	return fate;
+}
+
+static void
+find_index_fate(LintCheck *c, IndexFate fate)
+{
+	TypeChange	change;
+	StringInfoData names;
+	ListCell   *lc;
+
+	if (!lint_has_rows(c->lint, c->rel) || !type_change(c, &change) || change.rewrites)
+		return;
+	initStringInfo(&names);
+	foreach(lc, lint_indexes(c->lint, c->rel))
+	{
+		LintIndex  *index = lfirst(lc);
+
+		if (!index->gone && OidIsValid(index->oid) && index_fate(index->oid, &change) == fate)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", index->name);
+	}
+	if (names.len > 0)
+		lint_find(c, c->rel, AccessExclusiveLock, names.data);
+}
+
+static void
+check_index(LintCheck *c)
+{
+	find_index_fate(c, INDEX_REBUILT);
+}
+
+static void
+check_collation(LintCheck *c)
+{
+	find_index_fate(c, INDEX_REBUILT_FOR_COLLATION);
+}
+
+/* ---- constraints */
+
+static void
+check_recheck(LintCheck *c)
+{
+	TypeChange	change;
+	ListCell   *lc;
+
+	if (!lint_has_rows(c->lint, c->rel) || !type_change(c, &change) || change.rewrites)
+		return;
+	foreach(lc, lint_constraints(c->lint, c->rel))
+	{
+		LintConstraint *con = lfirst(lc);
+
+		if (con->type == CONSTRAINT_CHECK && !con->gone && con->validated &&
+			list_member_int(con->keys, change.column->attnum))
+			lint_find(c, c->rel, AccessExclusiveLock,
+					  con->name == NULL ? NULL : psprintf("CHECK %s", con->name));
+	}
+}
+
+/* The larger of two relations, or the one that has rows. */
+static LintRelation *
+larger(LintCheck *c, LintRelation *a, LintRelation *b)
+{
+	if (!lint_has_rows(c->lint, b))
+		return a;
+	return !lint_has_rows(c->lint, a) || b->rows > a->rows ? b : a;
+}
+
+static void
+find_key(LintCheck *c, LintRelation *other, const char *name)
+{
+	LintRelation *target = other == NULL ? c->rel : larger(c, c->rel, other);
+
+	lint_find(c, target, AccessExclusiveLock,
+			  psprintf("foreign key %s; %s is locked likewise", name,
+					   lint_relation_label(c->lint, target == c->rel && other != NULL ?
+										   other : c->rel)));
+}
+
+static void
+check_key(LintCheck *c)
+{
+	TypeChange	change;
+	ListCell   *lc;
+
+	if (!type_change(c, &change) || !change.rewrites)
+		return;
+	foreach(lc, lint_constraints(c->lint, c->rel))
+	{
+		LintConstraint *con = lfirst(lc);
+
+		if (con->type == CONSTRAINT_FOREIGN && !con->gone && con->name != NULL &&
+			list_member_int(con->keys, change.column->attnum))
+			find_key(c, lint_relation_by_oid(c->lint, con->other_table), con->name);
+	}
+	foreach(lc, lint_keys_to(c->lint, c->rel->oid))
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		LintRelation *other;
+		LintConstraint *con;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		other = lint_relation_by_oid(c->lint, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
+		con = other == NULL || other->gone || other == c->rel ? NULL :
+			lint_constraint(c->lint, other, NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
+		ReleaseSysCache(tuple);
+		if (con != NULL && list_member_int(con->other_keys, change.column->attnum))
+			find_key(c, other, con->name);
+	}
+}
+
+/* ---- dependents */
+
+/* The relation that a rewrite rule belongs to. */
+static Oid
+rule_relation(Oid rule)
+{
+	Relation	pg_rewrite = table_open(RewriteRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			result = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_rewrite_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(rule));
+	scan = systable_beginscan(pg_rewrite, RewriteOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		result = ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class;
+	systable_endscan(scan);
+	table_close(pg_rewrite, AccessShareLock);
+	return result;
+}
+
+/* What an object that depends on a column is called where it stands in the way. */
+static char *
+dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnum)
+{
+	Oid			relation;
+	ObjectAddress column;
+
+	switch (object->classId)
+	{
+		case RewriteRelationId:
+			relation = rule_relation(object->objectId);
+			if (!OidIsValid(relation) || list_member_oid(c->lint->gone_oids, relation) ||
+				(relation == c->rel->oid && c->rel->lost_parts))
+				return NULL;
+			return psprintf("%s %s", get_rel_relkind(relation) == RELKIND_VIEW ? "view" :
+							get_rel_relkind(relation) == RELKIND_MATVIEW ? "materialized view" :
+							"a rule of", get_rel_name(relation));
+		case PolicyRelationId:
+		case TriggerRelationId:
+			if (c->rel->lost_parts)
+				return NULL;
+			break;
+		case ProcedureRelationId:
+			if (c->lint->lost_functions)
+				return NULL;
+			break;
+		case PublicationRelRelationId:
+			break;
+		case AttrDefaultRelationId:
+			column = GetAttrDefaultColumnAddress(object->objectId);
+			if (column.objectId == c->rel->oid && column.objectSubId != attnum &&
+				lint_column_numbered(c->lint, c->rel, column.objectSubId) != NULL)
+			{
+				LintColumn *other = lint_column_numbered(c->lint, c->rel, column.objectSubId);
+
+				return other->name == NULL ? NULL : psprintf("generated column %s", other->name);
+			}
+			return NULL;
+		default:
+			return NULL;
+	}
+	return getObjectDescription(object, true);
+}
+
+static void
+check_dependents(LintCheck *c)
+{
+	LintColumn *column = lint_is_old(c->rel) ? lint_column(c->lint, c->rel, c->cmd->name) : NULL;
+	List	   *names = NIL;
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (column == NULL || column->is_new || c->cmd->behavior == DROP_CASCADE)
+		return;
+	foreach(lc, lint_dependents(c->lint, RelationRelationId, c->rel->oid, column->attnum))
+	{
+		char	   *name = dependent_in_the_way(c, lfirst(lc), column->attnum);
+		ListCell   *known;
+
+		foreach(known, names)
+		{
+			if (name != NULL && strcmp(lfirst(known), name) == 0)
+				name = NULL;
+		}
+		if (name != NULL)
+			names = lappend(names, name);
+	}
+	if (names == NIL)
+		return;
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
+	lint_find(c, c->rel, NoLock, psprintf("column %s is used by %s", column->name, buf.data));
+}
+
+#define ON_TYPE	{T_AlterTableStmt, AT_AlterColumnType}
+
+const LintRule lint_rules_type[] = {
+	{"alter-type-rewrite", LINT_SCAN, {ON_TYPE}, check_rewrite,
+		"while it is rewritten, with all its indexes: reads and writes wait",
+	"A new column, filled in batches and by a trigger, that takes the old one's place; or an unlimited type, where that needs no rewrite."},
+	{"alter-type-index-rebuild", LINT_SCAN, {ON_TYPE}, check_index,
+		"while indexes are built anew: reads and writes wait",
+	"Drop these indexes first, CREATE INDEX CONCURRENTLY afterwards."},
+	{"collation-change", LINT_SCAN, {ON_TYPE}, check_collation,
+		"while indexes are built anew in the other order: reads and writes wait",
+	"Drop these indexes first, CREATE INDEX CONCURRENTLY afterwards."},
+	{"alter-type-check-rescan", LINT_SCAN, {ON_TYPE}, check_recheck,
+		"while every row is checked again: reads and writes wait",
+	"Drop the CHECK, alter the type, add the CHECK as NOT VALID, and VALIDATE it in a later script."},
+	{"alter-type-fk-recheck", LINT_SCAN, {ON_TYPE}, check_key,
+		"while a foreign key of the column is checked again",
+	"A new column on both sides, with a key of its own, instead of the old ones."},
+	{"alter-type-dependent-objects", LINT_ALWAYS_ERROR,
+		{ON_TYPE, {T_AlterTableStmt, AT_DropColumn}}, check_dependents,
+		"the server refuses it",
+	"Drop what depends on the column first and make it anew afterwards, in the same script."},
+	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}
+};

@@ -1,0 +1,832 @@
+/*
+ * lint_state.c
+ *		What each statement does to the state of the script.
+ *
+ * Called when the rules have had their look: lint_follow_command() after each
+ * part of an ALTER TABLE, lint_follow() after the statement. Only what rules ask
+ * for is kept. A statement that would fail leaves the state as it is, or as the
+ * statement means it.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "commands/tablecmds.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "lint_internal.h"
+
+/* ---- locks */
+
+/* Notes that the statement takes a lock, which is held to the end of the step. */
+void
+lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock)
+{
+	if (rel == NULL)
+		return;
+	if (rel->held_step != lint->step || rel->held == NoLock)
+	{
+		rel->held = NoLock;
+		rel->held_step = lint->step;
+	}
+	if (lock > rel->held)
+	{
+		rel->held = lock;
+		rel->held_since = lint->statement;
+	}
+}
+
+/* Whether an earlier statement of the step has taken that lock or a stronger one. */
+bool
+lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock)
+{
+	return rel != NULL && rel->held_step == lint->step && rel->held >= lock &&
+		rel->held_since < lint->statement;
+}
+
+/* ---- constraints, indexes */
+
+static List *
+state_numbers(Lint *lint, LintRelation *rel, List *names)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		LintColumn *column = lint_column(lint, rel, strVal(lfirst(lc)));
+
+		result = lint_append_int(lint, result, column == NULL ? 0 : column->attnum);
+	}
+	return result;
+}
+
+static char *
+state_names(List *names)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", strVal(lfirst(lc)));
+	return buf.data;
+}
+
+static void
+state_add_index(Lint *lint, LintRelation *rel, const char *name, bool unique,
+				bool partial, List *keys)
+{
+	LintIndex  *index;
+
+	/* What the catalogs have comes first. */
+	(void) lint_indexes(lint, rel);
+	index = lint_alloc(lint, sizeof(LintIndex));
+	index->name = name == NULL ? NULL : lint_strdup(lint, name);
+	index->valid = true;
+	index->unique = unique;
+	index->partial = partial;
+	index->keys = keys;
+	rel->indexes = lint_append(lint, rel->indexes, index);
+}
+
+static void
+state_set_not_null(Lint *lint, LintRelation *rel, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		LintColumn *column = lint_column(lint, rel, strVal(lfirst(lc)));
+
+		if (column != NULL)
+			column->not_null = true;
+	}
+}
+
+static char
+state_constraint_type(ConstrType type)
+{
+	return type == CONSTR_CHECK ? CONSTRAINT_CHECK :
+		type == CONSTR_FOREIGN ? CONSTRAINT_FOREIGN :
+		type == CONSTR_PRIMARY ? CONSTRAINT_PRIMARY :
+		type == CONSTR_UNIQUE ? CONSTRAINT_UNIQUE :
+		type == CONSTR_EXCLUSION ? CONSTRAINT_EXCLUSION : '\0';
+}
+
+/* A constraint of a relation; keys are the columns of a column's own one. */
+static void
+state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
+{
+	char		type = state_constraint_type(con->contype);
+	LintConstraint *made;
+
+	if (type == '\0')
+	{
+		if (con->contype == CONSTR_NOTNULL && !con->skip_validation)
+			state_set_not_null(lint, rel, keys != NIL ? keys : con->keys);
+		return;
+	}
+	if (keys == NIL)
+		keys = con->contype == CONSTR_FOREIGN ? con->fk_attrs : con->keys;
+
+	(void) lint_constraints(lint, rel);
+	made = lint_alloc(lint, sizeof(LintConstraint));
+	made->name = con->conname == NULL ? NULL : lint_strdup(lint, con->conname);
+	made->type = type;
+	made->validated = !con->skip_validation && COMPAT_IS_ENFORCED(con);
+	made->is_new = true;
+	made->made_step = lint->step;
+	made->keys = state_numbers(lint, rel, keys);
+	rel->constraints = lint_append(lint, rel->constraints, made);
+
+	switch (con->contype)
+	{
+		case CONSTR_PRIMARY:
+		case CONSTR_UNIQUE:
+			if (con->indexname == NULL)
+				state_add_index(lint, rel, con->conname, true, false, made->keys);
+			if (con->contype == CONSTR_PRIMARY)
+				state_set_not_null(lint, rel, keys);
+			break;
+		case CONSTR_FOREIGN:
+			{
+				LintForeignKey *key = lint_alloc(lint, sizeof(LintForeignKey));
+
+				key->rel = rel;
+				key->other = lint_relation(lint, con->pktable);
+				made->other_table = key->other == NULL ? InvalidOid : key->other->oid;
+				key->keys = made->keys;
+				key->columns = lint_strdup(lint, state_names(keys));
+				key->statement = lint->statement;
+				key->step = lint->step;
+				lint->foreign_keys = lint_append(lint, lint->foreign_keys, key);
+				lint_hold(lint, key->other, ShareRowExclusiveLock);
+				break;
+			}
+		case CONSTR_CHECK:
+			if (!rel->is_new && con->raw_expr != NULL)
+				made->expression = lint_check_expression(lint, rel, con->raw_expr);
+			break;
+		default:
+			break;
+	}
+}
+
+/* ---- columns */
+
+static void
+state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
+{
+	LintColumn *column = lint_column_add(lint, rel, def->colname);
+	List	   *keys = list_make1(makeString(def->colname));
+	ListCell   *lc;
+
+	column->not_null = def->is_not_null || lint_constraint_of(def, CONSTR_NOTNULL) != NULL ||
+		lint_constraint_of(def, CONSTR_IDENTITY) != NULL || lint_is_serial(def->typeName);
+	column->has_default = lint_constraint_of(def, CONSTR_DEFAULT) != NULL;
+	if (lint_constraint_of(def, CONSTR_GENERATED) != NULL)
+		column->generated = COMPAT_GENERATED_KIND(lint_constraint_of(def, CONSTR_GENERATED));
+	foreach(lc, def->constraints)
+	{
+		if (IsA(lfirst(lc), Constraint))
+			state_add_constraint(lint, rel, lfirst(lc), keys);
+	}
+	if (!rel->is_new && def->typeName != NULL)
+	{
+		Oid			type;
+		int32		typmod;
+
+		if (lint_type(lint, def->typeName, &type, &typmod))
+		{
+			column->type = type;
+			column->typmod = typmod;
+			column->collation = get_typcollation(type);
+		}
+	}
+}
+
+static void
+state_drop_column(Lint *lint, LintRelation *rel, const char *name)
+{
+	LintColumn *column = lint_column(lint, rel, name);
+	ListCell   *lc;
+
+	if (column == NULL)
+		return;
+	foreach(lc, lint_constraints(lint, rel))
+	{
+		LintConstraint *constraint = lfirst(lc);
+
+		if (list_member_int(constraint->keys, column->attnum))
+			constraint->gone = true;
+	}
+	foreach(lc, lint_indexes(lint, rel))
+	{
+		LintIndex  *index = lfirst(lc);
+
+		if (list_member_int(index->keys, column->attnum))
+			index->gone = true;
+	}
+	column->name = NULL;
+}
+
+/* What one part of an ALTER TABLE does. */
+void
+lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
+{
+	LintColumn *column;
+	LintConstraint *constraint;
+
+	switch (cmd->subtype)
+	{
+		case AT_AddColumn:
+			column = rel->is_new ? NULL :
+				lint_column(lint, rel, ((ColumnDef *) cmd->def)->colname);
+			if (column == NULL || column->is_new)
+				state_add_column(lint, rel, castNode(ColumnDef, cmd->def));
+			break;
+		case AT_DropColumn:
+			state_drop_column(lint, rel, cmd->name);
+			break;
+		case AT_AddConstraint:
+			state_add_constraint(lint, rel, castNode(Constraint, cmd->def), NIL);
+			break;
+		case AT_ValidateConstraint:
+			constraint = lint_constraint(lint, rel, cmd->name);
+			if (constraint != NULL)
+				constraint->validated = true;
+			break;
+		case AT_DropConstraint:
+			constraint = lint_constraint(lint, rel, cmd->name);
+			if (constraint == NULL)
+				break;
+			constraint->gone = true;
+			if (constraint->type == CONSTRAINT_FOREIGN && OidIsValid(constraint->other_table))
+				lint_hold(lint, lint_relation_by_oid(lint, constraint->other_table),
+						  AccessExclusiveLock);
+			if (OidIsValid(constraint->index))
+			{
+				ListCell   *lc;
+
+				foreach(lc, lint_indexes(lint, rel))
+				{
+					if (((LintIndex *) lfirst(lc))->oid == constraint->index)
+						((LintIndex *) lfirst(lc))->gone = true;
+				}
+			}
+			break;
+		case AT_SetNotNull:
+			column = lint_column(lint, rel, cmd->name);
+			if (column != NULL)
+				column->not_null = true;
+			break;
+		case AT_DropNotNull:
+			column = lint_column(lint, rel, cmd->name);
+			if (column != NULL)
+				column->not_null = false;
+			break;
+		case AT_ColumnDefault:
+			column = lint_column(lint, rel, cmd->name);
+			if (column != NULL)
+				column->has_default = cmd->def != NULL;
+			break;
+		case AT_AlterColumnType:
+			column = lint_column(lint, rel, cmd->name);
+			if (column != NULL && !rel->is_new)
+			{
+				Oid			type;
+				int32		typmod;
+
+				/* Unknown until proven otherwise. */
+				column->type = InvalidOid;
+				if (lint_type(lint, ((ColumnDef *) cmd->def)->typeName, &type, &typmod))
+				{
+					column->type = type;
+					column->typmod = typmod;
+					column->collation = get_typcollation(type);
+				}
+			}
+			break;
+		case AT_EnableRowSecurity:
+			rel->rls_since = lint->statement + 1;
+			break;
+		case AT_DisableRowSecurity:
+			rel->rls_since = 0;
+			break;
+		case AT_SetLogged:
+			rel->persistence = RELPERSISTENCE_PERMANENT;
+			break;
+		case AT_SetUnLogged:
+			rel->persistence = RELPERSISTENCE_UNLOGGED;
+			break;
+		case AT_AttachPartition:
+		case AT_DetachPartition:
+			{
+				PartitionCmd *part = (PartitionCmd *) cmd->def;
+
+				lint_hold(lint, lint_relation(lint, part->name), AccessExclusiveLock);
+				break;
+			}
+		default:
+			break;
+	}
+}
+
+/* ---- statements */
+
+static void
+state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
+{
+	LintRelation *rel;
+	ListCell   *lc;
+
+	if (stmt->if_not_exists && lint_relation(lint, stmt->relation) != NULL)
+		return;
+	rel = lint_relation_make(lint, stmt->relation, stmt->partspec != NULL ?
+							 RELKIND_PARTITIONED_TABLE : relkind);
+	if (rel == NULL)
+		return;
+	rel->open_columns = stmt->inhRelations != NIL || stmt->ofTypename != NULL;
+	if (stmt->partspec != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(lint->context);
+
+		rel->partition_by = copyObject(stmt->partspec);
+		MemoryContextSwitchTo(old);
+	}
+	foreach(lc, stmt->tableElts)
+	{
+		Node	   *element = lfirst(lc);
+
+		if (IsA(element, ColumnDef))
+			state_add_column(lint, rel, (ColumnDef *) element);
+		else if (IsA(element, TableLikeClause))
+			rel->open_columns = true;
+	}
+	foreach(lc, stmt->tableElts)
+	{
+		if (IsA(lfirst(lc), Constraint))
+			state_add_constraint(lint, rel, lfirst(lc), NIL);
+	}
+	if (stmt->partbound != NULL)
+		lint_hold(lint, lint_relation(lint, linitial(stmt->inhRelations)), AccessExclusiveLock);
+}
+
+static void
+state_create_index(Lint *lint, IndexStmt *stmt)
+{
+	LintRelation *rel = lint_relation(lint, stmt->relation);
+	List	   *keys = NIL;
+	RangeVar	name;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return;
+	foreach(lc, stmt->indexParams)
+	{
+		IndexElem  *element = lfirst_node(IndexElem, lc);
+		LintColumn *column = element->name == NULL ? NULL :
+			lint_column(lint, rel, element->name);
+
+		keys = lint_append_int(lint, keys, column == NULL ? 0 : column->attnum);
+	}
+	state_add_index(lint, rel, stmt->idxname, stmt->unique, stmt->whereClause != NULL, keys);
+	lint_hold(lint, rel, stmt->concurrent ? ShareUpdateExclusiveLock : ShareLock);
+
+	if (stmt->idxname == NULL)
+		return;
+	name = *stmt->relation;
+	name.schemaname = rel->schema;
+	name.relname = stmt->idxname;
+	if (lint_relation_at(lint, rel->schema, stmt->idxname) == NULL)
+		lint_relation_make(lint, &name, rel->relkind == RELKIND_PARTITIONED_TABLE ?
+						   RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
+}
+
+/* An index is dropped: its table's list forgets it. */
+static void
+state_drop_index(Lint *lint, LintRelation *index)
+{
+	Oid			table = OidIsValid(index->oid) ? IndexGetRelation(index->oid, true) : InvalidOid;
+	LintRelation *rel = OidIsValid(table) ? lint_relation_by_oid(lint, table) : NULL;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return;
+	foreach(lc, lint_indexes(lint, rel))
+	{
+		if (((LintIndex *) lfirst(lc))->oid == index->oid)
+			((LintIndex *) lfirst(lc))->gone = true;
+	}
+	lint_hold(lint, rel, lint->shape->concurrently ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+}
+
+static void
+state_drop(Lint *lint, DropStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->objects)
+	{
+		LintRelation *rel;
+
+		switch (stmt->removeType)
+		{
+			case OBJECT_TABLE:
+			case OBJECT_VIEW:
+			case OBJECT_MATVIEW:
+			case OBJECT_SEQUENCE:
+			case OBJECT_FOREIGN_TABLE:
+			case OBJECT_INDEX:
+				rel = lint_relation_named(lint, lfirst(lc));
+				if (rel == NULL)
+					break;
+				if (stmt->removeType == OBJECT_INDEX)
+					state_drop_index(lint, rel);
+				else
+					lint_hold(lint, rel, AccessExclusiveLock);
+				lint_relation_drop(lint, rel);
+				break;
+			case OBJECT_FUNCTION:
+			case OBJECT_PROCEDURE:
+			case OBJECT_ROUTINE:
+				lint->lost_functions = true;
+				break;
+			case OBJECT_POLICY:
+			case OBJECT_RULE:
+			case OBJECT_TRIGGER:
+				rel = lint_relation_named(lint, list_truncate(list_copy(lfirst(lc)),
+															  list_length(lfirst(lc)) - 1));
+				if (rel != NULL)
+					rel->lost_parts = true;
+				lint_hold(lint, lint_relation_named(lint, list_truncate(list_copy(lfirst(lc)),
+																		 list_length(lfirst(lc)) - 1)),
+						  AccessExclusiveLock);
+				break;
+			case OBJECT_SCHEMA:
+				lint->gone_schemas = lint_append(lint, lint->gone_schemas,
+												 lint_strdup(lint, strVal(lfirst(lc))));
+				lint->new_schemas = NIL;
+				lint_path_reset(lint);
+				break;
+			default:
+				break;
+		}
+	}
+}
+
+static void
+state_rename(Lint *lint, RenameStmt *stmt)
+{
+	LintRelation *rel = lint_relation(lint, stmt->relation);
+	LintColumn *column;
+	LintConstraint *constraint;
+	LintRename *rename;
+
+	switch (stmt->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_SEQUENCE:
+		case OBJECT_FOREIGN_TABLE:
+		case OBJECT_INDEX:
+			if (rel == NULL)
+				break;
+			rename = lint_alloc(lint, sizeof(LintRename));
+			rename->schema = rel->schema;
+			rename->name = rel->name;
+			rename->rel = rel;
+			rename->statement = lint->statement;
+			if (stmt->renameType != OBJECT_INDEX && stmt->renameType != OBJECT_SEQUENCE &&
+				rel->relkind != RELKIND_INDEX && rel->relkind != RELKIND_PARTITIONED_INDEX)
+				lint->renames = lint_append(lint, lint->renames, rename);
+			lint_relation_move(lint, rel, NULL, stmt->newname);
+			lint_hold(lint, rel, stmt->renameType == OBJECT_INDEX ?
+					  ShareUpdateExclusiveLock : AccessExclusiveLock);
+			break;
+		case OBJECT_COLUMN:
+			column = rel == NULL ? NULL : lint_column(lint, rel, stmt->subname);
+			if (column != NULL)
+				column->name = lint_strdup(lint, stmt->newname);
+			lint_hold(lint, rel, AccessExclusiveLock);
+			break;
+		case OBJECT_TABCONSTRAINT:
+			constraint = rel == NULL ? NULL : lint_constraint(lint, rel, stmt->subname);
+			if (constraint != NULL)
+				constraint->name = lint_strdup(lint, stmt->newname);
+			lint_hold(lint, rel, AccessExclusiveLock);
+			break;
+		case OBJECT_SCHEMA:
+			lint->new_schemas = lint_append(lint, lint->new_schemas,
+											lint_strdup(lint, stmt->newname));
+			lint_path_reset(lint);
+			break;
+		default:
+			break;
+	}
+}
+
+/* The type that the script has made or changed under that name, or NULL. */
+LintType *
+lint_type_of_script(Lint *lint, List *names)
+{
+	const char *name = strVal(llast(names));
+	const char *schema = list_length(names) > 1 ?
+		strVal(list_nth(names, list_length(names) - 2)) : NULL;
+	LintType   *found = NULL;
+	ListCell   *lc;
+
+	foreach(lc, lint->types)
+	{
+		LintType   *type = lfirst(lc);
+
+		if (strcmp(type->name, name) == 0 &&
+			(schema == NULL || type->schema == NULL || strcmp(type->schema, schema) == 0) &&
+			type->label == NULL)
+			found = type;
+	}
+	return found;
+}
+
+static LintType *
+state_add_type(Lint *lint, List *names)
+{
+	LintType   *type = lint_alloc(lint, sizeof(LintType));
+	const char *schema;
+	const char *name;
+
+	lint_schema_of(lint, names, &schema, &name);
+	type->schema = schema == NULL ? NULL : lint_strdup(lint, schema);
+	type->name = lint_strdup(lint, name);
+	type->made_step = lint->step;
+	lint->types = lint_append(lint, lint->types, type);
+	return type;
+}
+
+static void
+state_set(Lint *lint, VariableSetStmt *stmt)
+{
+	char	   *value = NULL;
+
+	if (stmt->name != NULL && pg_strcasecmp(stmt->name, "lock_timeout") == 0)
+	{
+		A_Const    *given = stmt->kind == VAR_SET_VALUE ? linitial(stmt->args) : NULL;
+		bool		off = given != NULL && IsA(given, A_Const) &&
+			((IsA(&given->val, Integer) && intVal(&given->val) == 0) ||
+			 (IsA(&given->val, String) && atoi(strVal(&given->val)) == 0));
+
+		lint->no_timeout = off ? lint->statement : INT_MAX;
+	}
+	if (stmt->kind == VAR_RESET_ALL)
+		value = lint->path_session;
+	else if (stmt->name == NULL || pg_strcasecmp(stmt->name, "search_path") != 0)
+		return;
+	else if (stmt->kind == VAR_SET_VALUE)
+	{
+		lint_analysis(lint);
+		value = ExtractSetVariableArgs(stmt);
+	}
+	else
+		value = lint->path_session;
+	if (value == NULL)
+		return;
+	lint->path_setting = lint_strdup(lint, value);
+	lint_path_reset(lint);
+}
+
+/* pg_dump's way: SELECT pg_catalog.set_config('search_path', '', false) */
+static void
+state_select(Lint *lint, SelectStmt *stmt)
+{
+	FuncCall   *call;
+	const char *text[2];
+
+	if (list_length(stmt->targetList) != 1 || stmt->fromClause != NIL)
+		return;
+	call = (FuncCall *) ((ResTarget *) linitial(stmt->targetList))->val;
+	if (!IsA(call, FuncCall) || strcmp(strVal(llast(call->funcname)), "set_config") != 0 ||
+		list_length(call->args) != 3)
+		return;
+	for (int i = 0; i < 2; i++)
+	{
+		A_Const    *value = list_nth(call->args, i);
+
+		if (!IsA(value, A_Const) || value->isnull || !IsA(&value->val, String))
+			return;
+		text[i] = strVal(&value->val);
+	}
+	if (pg_strcasecmp(text[0], "search_path") != 0)
+		return;
+	lint->path_setting = lint_strdup(lint, text[1]);
+	lint_path_reset(lint);
+}
+
+static void
+state_create_schema(Lint *lint, CreateSchemaStmt *stmt)
+{
+	const char *outer = lint->create_schema;
+	ListCell   *lc;
+
+	if (stmt->schemaname == NULL)
+		return;
+	if (OidIsValid(get_namespace_oid(stmt->schemaname, true)))
+		return;
+	lint->new_schemas = lint_append(lint, lint->new_schemas,
+									lint_strdup(lint, stmt->schemaname));
+	lint_path_reset(lint);
+	lint->create_schema = llast(lint->new_schemas);
+	foreach(lc, stmt->schemaElts)
+		lint_follow(lint, lfirst(lc));
+	lint->create_schema = outer;
+}
+
+/* What a statement does; of ALTER TABLE: its lock, the rest was done before. */
+void
+lint_follow(Lint *lint, Node *node)
+{
+	LintRelation *rel;
+	ListCell   *lc;
+
+	switch (nodeTag(node))
+	{
+		case T_CreateStmt:
+			state_create_table(lint, (CreateStmt *) node, RELKIND_RELATION);
+			break;
+		case T_CreateForeignTableStmt:
+			state_create_table(lint, &((CreateForeignTableStmt *) node)->base,
+							   RELKIND_FOREIGN_TABLE);
+			break;
+		case T_CreateTableAsStmt:
+			{
+				CreateTableAsStmt *stmt = (CreateTableAsStmt *) node;
+
+				if (stmt->if_not_exists && lint_relation(lint, stmt->into->rel) != NULL)
+					break;
+				rel = lint_relation_make(lint, stmt->into->rel, stmt->objtype == OBJECT_MATVIEW ?
+										 RELKIND_MATVIEW : RELKIND_RELATION);
+				if (rel != NULL)
+				{
+					rel->open_columns = true;
+					rel->filled = !stmt->into->skipData;
+				}
+				break;
+			}
+		case T_ViewStmt:
+			rel = lint_relation(lint, ((ViewStmt *) node)->view);
+			if (rel == NULL || rel->relkind != RELKIND_VIEW)
+				lint_relation_make(lint, ((ViewStmt *) node)->view, RELKIND_VIEW);
+			break;
+		case T_CreateSeqStmt:
+			if (lint_relation(lint, ((CreateSeqStmt *) node)->sequence) == NULL)
+				lint_relation_make(lint, ((CreateSeqStmt *) node)->sequence, RELKIND_SEQUENCE);
+			break;
+		case T_IndexStmt:
+			state_create_index(lint, (IndexStmt *) node);
+			break;
+		case T_AlterTableStmt:
+			{
+				AlterTableStmt *stmt = (AlterTableStmt *) node;
+
+				rel = lint_relation(lint, stmt->relation);
+				if (rel != NULL)
+				{
+					lint_analysis(lint);
+					lint_hold(lint, rel, AlterTableGetLockLevel(stmt->cmds));
+				}
+				break;
+			}
+		case T_DropStmt:
+			state_drop(lint, (DropStmt *) node);
+			break;
+		case T_RenameStmt:
+			state_rename(lint, (RenameStmt *) node);
+			break;
+		case T_AlterObjectSchemaStmt:
+			{
+				AlterObjectSchemaStmt *stmt = (AlterObjectSchemaStmt *) node;
+
+				rel = lint_relation(lint, stmt->relation);
+				if (rel != NULL)
+				{
+					lint_relation_move(lint, rel, stmt->newschema, NULL);
+					lint_hold(lint, rel, AccessExclusiveLock);
+				}
+				break;
+			}
+		case T_CreateSchemaStmt:
+			state_create_schema(lint, (CreateSchemaStmt *) node);
+			break;
+		case T_VariableSetStmt:
+			state_set(lint, (VariableSetStmt *) node);
+			break;
+		case T_SelectStmt:
+			state_select(lint, (SelectStmt *) node);
+			break;
+		case T_DiscardStmt:
+			lint->path_setting = lint->path_session;
+			lint_path_reset(lint);
+			break;
+		case T_CreateEnumStmt:
+			state_add_type(lint, ((CreateEnumStmt *) node)->typeName)->is_new = true;
+			break;
+		case T_CreateDomainStmt:
+			{
+				CreateDomainStmt *stmt = (CreateDomainStmt *) node;
+				LintType   *type = state_add_type(lint, stmt->domainname);
+
+				type->is_new = true;
+				foreach(lc, stmt->constraints)
+				{
+					Constraint *constraint = lfirst_node(Constraint, lc);
+
+					if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_NOTNULL)
+						type->constrained = true;
+				}
+				break;
+			}
+		case T_AlterDomainStmt:
+			{
+				AlterDomainStmt *stmt = (AlterDomainStmt *) node;
+
+				if (stmt->subtype == 'C' || stmt->subtype == 'O')
+				{
+					LintType   *type = lint_type_of_script(lint, stmt->typeName);
+
+					if (type == NULL)
+						type = state_add_type(lint, stmt->typeName);
+					type->constrained = true;
+				}
+				break;
+			}
+		case T_AlterEnumStmt:
+			{
+				AlterEnumStmt *stmt = (AlterEnumStmt *) node;
+				LintType   *type;
+
+				if (stmt->oldVal != NULL || lint_type_of_script(lint, stmt->typeName) != NULL)
+					break;
+				type = state_add_type(lint, stmt->typeName);
+				type->label = lint_strdup(lint, stmt->newVal);
+				break;
+			}
+		case T_CreatePolicyStmt:
+			rel = lint_relation(lint, ((CreatePolicyStmt *) node)->table);
+			if (rel != NULL)
+				rel->has_policy = true;
+			lint_hold(lint, rel, AccessExclusiveLock);
+			break;
+		case T_CreateTrigStmt:
+			lint_hold(lint, lint_relation(lint, ((CreateTrigStmt *) node)->relation),
+					  ShareRowExclusiveLock);
+			break;
+		case T_RuleStmt:
+			lint_hold(lint, lint_relation(lint, ((RuleStmt *) node)->relation),
+					  AccessExclusiveLock);
+			break;
+		case T_RefreshMatViewStmt:
+			lint_hold(lint, lint_relation(lint, ((RefreshMatViewStmt *) node)->relation),
+					  ((RefreshMatViewStmt *) node)->concurrent ? ExclusiveLock : AccessExclusiveLock);
+			break;
+		case T_ClusterStmt:
+			lint_hold(lint, lint_relation(lint, ((ClusterStmt *) node)->relation),
+					  AccessExclusiveLock);
+			break;
+		case T_LockStmt:
+			foreach(lc, ((LockStmt *) node)->relations)
+				lint_hold(lint, lint_relation(lint, lfirst(lc)), ((LockStmt *) node)->mode);
+			break;
+		case T_TruncateStmt:
+			foreach(lc, ((TruncateStmt *) node)->relations)
+			{
+				rel = lint_relation(lint, lfirst(lc));
+				lint_hold(lint, rel, AccessExclusiveLock);
+				if (rel != NULL)
+				{
+					rel->emptied = true;
+					rel->filled = false;
+				}
+			}
+			break;
+		case T_InsertStmt:
+			rel = lint_relation(lint, ((InsertStmt *) node)->relation);
+			if (rel != NULL)
+				rel->filled = true;
+			break;
+		case T_CopyStmt:
+			rel = ((CopyStmt *) node)->is_from ? lint_relation(lint, ((CopyStmt *) node)->relation) : NULL;
+			if (rel != NULL)
+				rel->filled = true;
+			break;
+		default:
+			break;
+	}
+}
