@@ -353,13 +353,12 @@ lint_children(Lint *lint, LintRelation *rel)
 }
 
 /*
- * Rows that are visible in the first pages of a table, as far as needed: all of
- * them in a small one, one in a larger one. -1: not known.
+ * Rows that are visible in the first pages of a table; -1: not known. With
+ * first_only it stops at one.
  */
 static double
-size_count(Relation rel, BlockNumber pages)
+size_count(Relation rel, BlockNumber pages, bool first_only)
 {
-	bool		all = pages <= LINT_COUNT_PAGES;
 	double		rows = 0;
 	ItemPointerData first;
 	ItemPointerData last;
@@ -373,39 +372,56 @@ size_count(Relation rel, BlockNumber pages)
 	snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(rel)));
 	slot = table_slot_create(rel, NULL);
 	ItemPointerSet(&first, 0, 1);
-	ItemPointerSet(&last, Min(pages, LINT_PROBE_PAGES) - 1, MaxOffsetNumber);
+	ItemPointerSet(&last, pages - 1, MaxOffsetNumber);
 	scan = table_beginscan_tidrange(rel, snapshot, &first, &last);
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
 	{
 		rows++;
-		if (!all)
+		if (first_only)
 			break;
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	UnregisterSnapshot(snapshot);
-	return rows > 0 || pages <= LINT_PROBE_PAGES ? rows : -1;
+	return rows;
 }
 
-/* Adds one relation with storage to rel's size, from its file. */
+/*
+ * Adds one relation with storage to rel's size, from its file. A small table is
+ * counted; else pg_class knows how many rows a page has, or its first pages do.
+ */
 static void
 size_add_open(LintRelation *rel, Relation relation)
 {
 	BlockNumber pages = RelationGetNumberOfBlocks(relation);
+	BlockNumber counted_pages = Min(pages, LINT_COUNT_PAGES);
 	double		tuples = relation->rd_rel->reltuples;
+	bool		known = tuples > 0 && relation->rd_rel->relpages > 0;
 	double		counted;
 
 	rel->bytes += (double) pages * BLCKSZ;
 	if (pages == 0)
 		return;
-	counted = size_count(relation, pages);
+	if (pages <= LINT_COUNT_PAGES || !known)
+		counted = size_count(relation, counted_pages, false);
+	else
+		counted = size_count(relation, 1, true);
+	if (counted == 0 && pages > 1)
+	{
+		/* Nothing alive there: look a little further. */
+		counted = size_count(relation, Min(pages, LINT_PROBE_PAGES), true);
+		if (counted == 0 && pages > LINT_PROBE_PAGES)
+			counted = -1;
+	}
 	if (counted == 0)
 		return;
 	rel->empty = false;
 	if (counted > 0 && pages <= LINT_COUNT_PAGES)
 		rel->rows += counted;
-	else if (tuples > 0 && relation->rd_rel->relpages > 0)
+	else if (known)
 		rel->rows += tuples / relation->rd_rel->relpages * pages;
+	else if (counted > 1)
+		rel->rows += counted / counted_pages * pages;
 	else
 		rel->rows += (double) pages * (BLCKSZ - SizeOfPageHeaderData) /
 			(MAXALIGN(get_rel_data_width(relation, NULL)) +
