@@ -288,24 +288,89 @@ lint_check(void *arg)
 	c->rule->check(c);
 }
 
-/* Asks the rules that watch a kind of statement, or of what it holds. */
-static void
-lint_ask(Lint *lint, int node, int subtype, LintCheck *c)
+/* A rule under one of the nodes that it watches. */
+typedef struct LintWatch
 {
+	int			node;
+	int			subtype;
+	int			order;			/* of the tables */
+	const LintRule *rule;
+} LintWatch;
+
+/* All of them, by node; made once a process. */
+static LintWatch *lint_watches = NULL;
+static int	lint_n_watches;
+
+static int
+lint_compare_watches(const void *a, const void *b)
+{
+	const LintWatch *x = a;
+	const LintWatch *y = b;
+
+	return x->node != y->node ? (x->node < y->node ? -1 : 1) : x->order - y->order;
+}
+
+static void
+lint_make_watches(void)
+{
+	LintWatch  *watches;
+	int			n = 0;
+	int			max = 0;
+
+	for (int t = 0; t < (int) lengthof(lint_rule_tables); t++)
+	{
+		for (const LintRule *rule = lint_rule_tables[t]; rule->id != NULL; rule++)
+			max += lengthof(rule->on);
+	}
+	watches = MemoryContextAlloc(TopMemoryContext, max * sizeof(LintWatch));
 	for (int t = 0; t < (int) lengthof(lint_rule_tables); t++)
 	{
 		for (const LintRule *rule = lint_rule_tables[t]; rule->id != NULL; rule++)
 		{
 			for (int i = 0; i < (int) lengthof(rule->on) && rule->on[i].node != T_Invalid; i++)
 			{
-				if (rule->on[i].node != node ||
-					(rule->on[i].subtype != LINT_ANY && rule->on[i].subtype != subtype))
-					continue;
-				c->rule = rule;
-				lint_guarded(lint, lint_check, c);
-				break;
+				watches[n].node = rule->on[i].node;
+				watches[n].subtype = rule->on[i].subtype;
+				watches[n].order = n;
+				watches[n].rule = rule;
+				n++;
 			}
 		}
+	}
+	qsort(watches, n, sizeof(LintWatch), lint_compare_watches);
+	lint_n_watches = n;
+	lint_watches = watches;
+}
+
+/* The first watch of a node, or the end. */
+static int
+lint_first_watch(int node)
+{
+	int			low = 0;
+	int			high = lint_n_watches;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (lint_watches[middle].node < node)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Asks the rules that watch a kind of statement, or of what it holds. */
+static void
+lint_ask(Lint *lint, int node, int subtype, LintCheck *c)
+{
+	for (int i = lint_first_watch(node); i < lint_n_watches && lint_watches[i].node == node; i++)
+	{
+		if (lint_watches[i].subtype != LINT_ANY && lint_watches[i].subtype != subtype)
+			continue;
+		c->rule = lint_watches[i].rule;
+		lint_guarded(lint, lint_check, c);
 	}
 }
 
@@ -351,8 +416,6 @@ lint_target(Node *node)
 			return ((UpdateStmt *) node)->relation;
 		case T_DeleteStmt:
 			return ((DeleteStmt *) node)->relation;
-		case T_InsertStmt:
-			return ((InsertStmt *) node)->relation;
 		default:
 			return NULL;
 	}
@@ -405,7 +468,8 @@ lint_look(Lint *lint, Node *node)
 	else
 		lint_ask(lint, nodeTag(node), IsA(node, DropStmt) ? (int) ((DropStmt *) node)->removeType :
 				 IsA(node, RenameStmt) ? (int) ((RenameStmt *) node)->renameType : LINT_ANY, &c);
-	lint_ask(lint, LINT_AFTER_STATEMENT, LINT_ANY, &c);
+	if (lint->slow || lint->types != NIL || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
+		lint_ask(lint, LINT_AFTER_STATEMENT, LINT_ANY, &c);
 	lint_guarded(lint, lint_after, &c);
 	lint_end_analysis(lint);
 }
@@ -439,6 +503,22 @@ lint_cut(Lint *lint)
 }
 
 /*
+ * Whether an INSERT goes where the statement before it went, and so tells
+ * nothing new. Scripts with data are long rows of these.
+ */
+static bool
+lint_is_repeated(Lint *lint, InsertStmt *stmt)
+{
+	RangeVar   *into = stmt->relation;
+
+	if (lint->types != NIL || lint->last_insert == NULL ||
+		strcmp(lint->last_insert, into->relname) != 0)
+		return false;
+	return into->schemaname == NULL ? lint->last_insert_schema == NULL :
+		lint->last_insert_schema != NULL && strcmp(lint->last_insert_schema, into->schemaname) == 0;
+}
+
+/*
  * Looks at one statement: a visitor of shape_read_each(). The findings are
  * lint_end()'s.
  */
@@ -449,13 +529,14 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 	MemoryContext old;
 	bool		alone = shape->kind == SHAPE_STEPWISE && !IsA(node, TransactionStmt);
 
-	if (lint_is_idle(node))
+	if (lint_is_idle(node) || (IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node)))
 		return;
 	CHECK_FOR_INTERRUPTS();
 	old = MemoryContextSwitchTo(lint->scratch);
 	lint->statement = index;
 	lint->shape = shape;
 	lint->slow = false;
+	lint->last_insert = NULL;
 
 	if (IsA(node, TransactionStmt))
 	{
@@ -478,6 +559,12 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 		if (alone)
 			lint_cut(lint);
 	}
+	if (IsA(node, InsertStmt))
+	{
+		lint->last_insert = lint_strdup(lint, ((InsertStmt *) node)->relation->relname);
+		lint->last_insert_schema = ((InsertStmt *) node)->relation->schemaname == NULL ? NULL :
+			lint_strdup(lint, ((InsertStmt *) node)->relation->schemaname);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(lint->scratch);
 }
@@ -493,6 +580,8 @@ lint_begin(Script *script, const Settings *settings)
 {
 	Lint	   *lint = palloc0(sizeof(Lint));
 
+	if (lint_watches == NULL)
+		lint_make_watches();
 	lint->script = script;
 	lint->context = CurrentMemoryContext;
 	lint->scratch = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",

@@ -141,6 +141,8 @@ struct Lint
 	bool		in_block;		/* behind the script's own BEGIN */
 	bool		slow;			/* this statement reads or writes much */
 	const ShapeStatement *shape;
+	char	   *last_insert;	/* where the statement before it INSERTed; NULL */
+	char	   *last_insert_schema;
 	const char *create_schema;	/* inside CREATE SCHEMA: its name */
 
 	char	   *path_setting;	/* search_path, as the script has it now */

@@ -302,6 +302,23 @@ check_rename_column(LintCheck *c)
 					   psprintf(", functions don't: %s", functions)));
 }
 
+/* Whether it has taken the name that another relation gave up in this step. */
+static bool
+takes_over(LintCheck *c, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->lint->renames)
+	{
+		LintRename *rename = lfirst(lc);
+
+		if (rename->rel != rel && strcmp(rename->schema, rel->schema) == 0 &&
+			strcmp(rename->name, rel->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_rename_table(LintCheck *c)
 {
@@ -313,7 +330,7 @@ check_rename_table(LintCheck *c)
 		char	   *functions;
 
 		/* Something else has the name by now: a view, or the table's successor. */
-		if (!lint_is_old(rename->rel) || rename->rel->gone ||
+		if (!lint_is_old(rename->rel) || rename->rel->gone || takes_over(c, rename->rel) ||
 			lint_relation_at(c->lint, rename->schema, rename->name) != NULL)
 			continue;
 		functions = functions_naming(c->lint, rename->name, NULL);

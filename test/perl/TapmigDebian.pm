@@ -9,6 +9,8 @@
 #		Where apt cannot get it, $root is undef and $problem says why, in a line.
 #		Needs no root, installs nothing. Where the machine's package lists don't
 #		know the package, lists of the test's own are fetched first.
+# debian_source($name, $pattern)	-> ($dir, $problem): likewise the files of a
+#		source package's original archive that match the tar pattern.
 # gunzipped($path)	-> what the file holds.
 
 package TapmigDebian;
@@ -21,7 +23,7 @@ use File::Path ();
 use IPC::Run   ();
 use TapmigTest;
 
-our @EXPORT = qw(debian_package gunzipped);
+our @EXPORT = qw(debian_package debian_source gunzipped);
 
 my $own_state;
 
@@ -79,6 +81,45 @@ sub debian_package
 	($good, $output) = _run($dir, 'dpkg', '-x', $file, "$dir/root");
 	die "$file: $output" unless $good;
 	return ("$dir/root", undef);
+}
+
+# The machine's sources, as sources of source packages.
+sub _source_options
+{
+	my ($dir) = @_;
+
+	File::Path::make_path("$dir/parts", map { "$dir/$_" } qw(state/lists/partial cache/archives/partial));
+	for my $file (glob('/etc/apt/sources.list /etc/apt/sources.list.d/*'))
+	{
+		next unless -r $file;
+		my $name = $file =~ s{.*/}{}r;
+		my $text = read_file($file) =~ s/^(Types:)\s+deb\s*$/$1 deb-src/mgr =~ s/^deb\s/deb-src /mgr;
+		write_file("$dir/parts/$name", $text);
+	}
+	return ('-o', "Dir::State=$dir/state", '-o', 'Dir::State::status=/var/lib/dpkg/status',
+		'-o', "Dir::Cache=$dir/cache", '-o', 'Dir::Etc::sourcelist=/dev/null',
+		'-o', "Dir::Etc::sourceparts=$dir/parts");
+}
+
+sub debian_source
+{
+	my ($name, $pattern) = @_;
+	my $dir = scratch_dir();
+
+	return (undef, "$name: there is no apt-get here")
+	  unless grep { -x "$_/apt-get" } split /:/, $ENV{PATH};
+	my @options = _source_options($dir);
+	_run($dir, 'apt-get', @options, '-q', 'update');
+	my ($good, $output) = _run($dir, 'apt-get', @options, '-q', 'source', '--download-only', $name);
+	my ($file) = glob("$dir/*.orig.tar.*");
+	unless ($good && $file)
+	{
+		my ($error) = $output =~ /^E: (.*)/m;
+		return (undef, "$name: apt cannot get its source: " . ($error // 'no message'));
+	}
+	($good, $output) = _run($dir, 'tar', '-xf', $file, '--wildcards', $pattern);
+	die "$file: $output" unless $good;
+	return ($dir, undef);
 }
 
 sub gunzipped

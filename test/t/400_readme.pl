@@ -235,7 +235,7 @@ for my $command ($missing =~ /`(\w+)`/g)
 # ---------------------------------------------------------------- links
 
 my %documents = map { $_ => read_file("$top/$_") }
-  qw(README.md src/README.md doc/adopt.md doc/ledger.md doc/reference.md doc/rehearsal.md doc/runbook.md doc/scripts.md bench/README.md deploy/README.md);
+  qw(README.md src/README.md doc/adopt.md doc/ledger.md doc/lint.md doc/reference.md doc/rehearsal.md doc/runbook.md doc/scripts.md bench/README.md deploy/README.md);
 my @dead;
 for my $document (sort keys %documents)
 {
