@@ -168,8 +168,10 @@
 
 /* A constraint that is kept but never checked: CHECK and FOREIGN KEY from 18 on. */
 #if PG_VERSION_NUM >= 180000
+#define COMPAT_HAS_NOT_ENFORCED			true
 #define COMPAT_IS_ENFORCED(constraint)	((constraint)->is_enforced)
 #else
+#define COMPAT_HAS_NOT_ENFORCED			false
 #define COMPAT_IS_ENFORCED(constraint)	true
 #endif
 

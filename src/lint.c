@@ -269,10 +269,11 @@ lint_guarded(Lint *lint, void (*part) (void *arg), void *arg)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(lint->scratch);
 		edata = CopyErrorData();
-		if (lint_is_urgent(edata->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
+		/* Always, or the session would be left in a failed subtransaction. */
 		lint_end_analysis(lint);
+		if (lint_is_urgent(edata->sqlerrcode))
+			ReThrowError(edata);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(old);
@@ -499,6 +500,7 @@ lint_cut(Lint *lint)
 	lint_ask_besides(lint, LINT_END_OF_STEP);
 	lint_end_analysis(lint);
 	lint->renames = NIL;
+	lint->held = NIL;
 	lint->step++;
 }
 

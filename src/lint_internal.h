@@ -149,8 +149,14 @@ struct Lint
 	char	   *path_session;	/* as it was before */
 	List	   *path;			/* schemas in order, NIL: to be built */
 	char	   *path_create;	/* where unqualified names are made */
+	char	   *last_schema;	/* the last one that was looked up, and its oid */
+	Oid			last_schema_oid;
 
 	HTAB	   *relations;		/* by schema and name */
+	LintRelation *last_found;	/* what the last name meant; may be NULL */
+	bool		last_unqualified;	/* ... and whether it had no schema */
+	bool		has_temp;		/* the script has made a temporary relation */
+	List	   *held;			/* relations that this step has locked */
 	List	   *new_schemas;
 	List	   *gone_schemas;
 	List	   *types;

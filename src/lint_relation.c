@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -39,6 +40,23 @@ typedef struct LintRelationEntry
 	LintRelation *rel;
 } LintRelationEntry;
 
+static uint32
+relation_hash(const void *key, Size size)
+{
+	const LintRelationKey *k = key;
+
+	return hash_bytes((const unsigned char *) k->name, strlen(k->name));
+}
+
+static int
+relation_match(const void *a, const void *b, Size size)
+{
+	const LintRelationKey *x = a;
+	const LintRelationKey *y = b;
+
+	return strcmp(x->name, y->name) != 0 || strcmp(x->schema, y->schema) != 0;
+}
+
 static LintRelationEntry *
 relation_entry(Lint *lint, const char *schema, const char *name, bool enter)
 {
@@ -46,7 +64,6 @@ relation_entry(Lint *lint, const char *schema, const char *name, bool enter)
 	bool		found;
 	LintRelationEntry *entry;
 
-	memset(&key, 0, sizeof(key));
 	strlcpy(key.schema, schema, NAMEDATALEN);
 	strlcpy(key.name, name, NAMEDATALEN);
 	if (lint->relations == NULL)
@@ -56,8 +73,10 @@ relation_entry(Lint *lint, const char *schema, const char *name, bool enter)
 		ctl.keysize = sizeof(LintRelationKey);
 		ctl.entrysize = sizeof(LintRelationEntry);
 		ctl.hcxt = lint->context;
+		ctl.hash = relation_hash;
+		ctl.match = relation_match;
 		lint->relations = hash_create("tapmig lint", 64, &ctl,
-									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+									  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	}
 	entry = hash_search(lint->relations, &key, enter ? HASH_ENTER : HASH_FIND, &found);
 	if (enter && !found)
@@ -85,6 +104,8 @@ void
 lint_path_reset(Lint *lint)
 {
 	lint->path = NIL;
+	lint->last_schema = NULL;
+	lint->last_found = NULL;
 }
 
 /* The schema in the catalogs, if the caller may use it; else InvalidOid. */
@@ -142,7 +163,7 @@ lint_path(Lint *lint)
 	}
 	if (!catalog)
 		path = lcons("pg_catalog", path);
-	if (!temp)
+	if (!temp && (lint->has_temp || OidIsValid(LookupNamespaceNoError(LINT_TEMP))))
 		path = lcons(LINT_TEMP, path);
 	lint->path = path;
 	MemoryContextSwitchTo(old);
@@ -208,7 +229,12 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 		return entry->rel;
 	if (relation_in(lint->new_schemas, schema))
 		return NULL;
-	namespace = relation_schema_oid(lint, schema);
+	if (lint->last_schema == NULL || strcmp(lint->last_schema, schema) != 0)
+	{
+		lint->last_schema_oid = relation_schema_oid(lint, schema);
+		lint->last_schema = lint_strdup(lint, schema);
+	}
+	namespace = lint->last_schema_oid;
 	oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
 	if (!OidIsValid(oid))
 		return NULL;
@@ -274,8 +300,12 @@ relation_find(Lint *lint, const char *schema, const char *name)
 	}
 	foreach(lc, lint_path(lint))
 	{
-		LintRelation *rel = lint_relation_at(lint, lfirst(lc), name);
+		LintRelation *rel;
 
+		/* Its relations all begin so; a miss in the syscache is dear. */
+		if (strcmp(lfirst(lc), "pg_catalog") == 0 && strncmp(name, "pg_", 3) != 0)
+			continue;
+		rel = lint_relation_at(lint, lfirst(lc), name);
 		if (rel != NULL)
 			return rel;
 	}
@@ -286,9 +316,20 @@ relation_find(Lint *lint, const char *schema, const char *name)
 LintRelation *
 lint_relation(Lint *lint, const RangeVar *name)
 {
+	LintRelation *rel;
+
 	if (name == NULL || name->relname == NULL)
 		return NULL;
-	return relation_find(lint, name->schemaname, name->relname);
+
+	/* Mostly the same as just now: the rules ask, then the state. */
+	rel = lint->last_found;
+	if (rel != NULL && strcmp(rel->name, name->relname) == 0 &&
+		(name->schemaname == NULL ? lint->last_unqualified : strcmp(rel->schema, name->schemaname) == 0))
+		return rel;
+	rel = relation_find(lint, name->schemaname, name->relname);
+	lint->last_found = rel;
+	lint->last_unqualified = name->schemaname == NULL;
+	return rel;
 }
 
 /* The same for a list of String nodes. */
@@ -315,6 +356,12 @@ lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
 		schema = temp ? LINT_TEMP : relation_create_schema(lint);
 	if (schema == NULL)
 		return NULL;
+	if (strcmp(schema, LINT_TEMP) == 0 && !lint->has_temp)
+	{
+		lint->has_temp = true;
+		lint_path_reset(lint);
+	}
+	lint->last_found = NULL;
 	rel = lint_alloc(lint, sizeof(LintRelation));
 	rel->schema = lint_strdup(lint, schema);
 	rel->name = lint_strdup(lint, name->relname);
@@ -333,6 +380,7 @@ lint_relation_drop(Lint *lint, LintRelation *rel)
 {
 	LintRelationEntry *entry = relation_entry(lint, rel->schema, rel->name, true);
 
+	lint->last_found = NULL;
 	if (entry->rel == rel || entry->rel == NULL)
 		entry->rel = NULL;
 	rel->gone = true;
@@ -349,6 +397,7 @@ lint_relation_drop(Lint *lint, LintRelation *rel)
 void
 lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)
 {
+	lint->last_found = NULL;
 	relation_entry(lint, rel->schema, rel->name, true)->rel = NULL;
 	if (schema != NULL)
 		rel->schema = lint_strdup(lint, schema);

@@ -59,6 +59,8 @@ check_not_enforced(LintCheck *c)
 	List	   *constraints = NIL;
 	ListCell   *lc;
 
+	if (!COMPAT_HAS_NOT_ENFORCED)
+		return;
 	if (c->cmd != NULL)
 		constraints = list_make1(c->cmd->def);
 	else

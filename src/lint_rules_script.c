@@ -73,7 +73,7 @@ locked_before(LintCheck *c, LOCKMODE from, LOCKMODE to)
 {
 	ListCell   *lc;
 
-	foreach(lc, lint_relations(c->lint))
+	foreach(lc, c->lint->held)
 	{
 		LintRelation *rel = lfirst(lc);
 
@@ -81,14 +81,6 @@ locked_before(LintCheck *c, LOCKMODE from, LOCKMODE to)
 			return rel;
 	}
 	return NULL;
-}
-
-/* Whether another rule says of this statement what a held lock means. */
-static bool
-is_said(LintCheck *c, LintRelation *rel)
-{
-	return rel == c->rel && (IsA(c->node, IndexStmt) || IsA(c->node, UpdateStmt) ||
-							 IsA(c->node, DeleteStmt));
 }
 
 static void
@@ -99,7 +91,9 @@ check_after_exclusive(LintCheck *c)
 	if (!c->lint->slow)
 		return;
 	rel = locked_before(c, AccessExclusiveLock, AccessExclusiveLock);
-	if (rel != NULL && !is_said(c, rel))
+
+	/* Of the statement's own table other rules say so. */
+	if (rel != NULL && rel != c->rel)
 		lint_find(c, rel, AccessExclusiveLock,
 				  psprintf("it was taken by statement %d", rel->held_since + 1));
 }
@@ -124,12 +118,11 @@ check_wide(LintCheck *c)
 	bool		large = false;
 	ListCell   *lc;
 
-	foreach(lc, lint_relations(c->lint))
+	foreach(lc, c->lint->held)
 	{
 		LintRelation *rel = lfirst(lc);
 
-		if (rel->held_step != c->lint->step || rel->held != AccessExclusiveLock ||
-			!lint_has_rows(c->lint, rel))
+		if (rel->held != AccessExclusiveLock || !lint_has_rows(c->lint, rel))
 			continue;
 		large = large || lint_is_large(c->lint, rel);
 		if (first == NULL || rel->held_since < first->held_since)
@@ -152,12 +145,11 @@ check_timeout(LintCheck *c)
 
 	if (c->lint->no_timeout == INT_MAX)
 		return;
-	foreach(lc, lint_relations(c->lint))
+	foreach(lc, c->lint->held)
 	{
 		LintRelation *rel = lfirst(lc);
 
-		if (rel->held_step == c->lint->step && rel->held >= ShareLock &&
-			rel->held_since > c->lint->no_timeout && lint_has_rows(c->lint, rel) &&
+		if (rel->held >= ShareLock && rel->held_since > c->lint->no_timeout && lint_has_rows(c->lint, rel) &&
 			(found == NULL || rel->held_since < found->held_since))
 			found = rel;
 	}

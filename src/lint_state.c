@@ -35,6 +35,8 @@ lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock)
 	{
 		rel->held = NoLock;
 		rel->held_step = lint->step;
+		if (lint_is_old(rel))
+			lint->held = lint_append(lint, lint->held, rel);
 	}
 	if (lock > rel->held)
 	{
@@ -185,10 +187,15 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 static void
 state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 {
-	LintColumn *column = lint_column_add(lint, rel, def->colname);
-	List	   *keys = list_make1(makeString(def->colname));
+	LintColumn *column;
+	List	   *keys;
 	ListCell   *lc;
 
+	/* Of a new relation the plain columns are not asked for. */
+	if (rel->is_new && def->constraints == NIL)
+		return;
+	keys = list_make1(makeString(def->colname));
+	column = lint_column_add(lint, rel, def->colname);
 	column->not_null = def->is_not_null || lint_constraint_of(def, CONSTR_NOTNULL) != NULL ||
 		lint_constraint_of(def, CONSTR_IDENTITY) != NULL || lint_is_serial(def->typeName);
 	column->has_default = lint_constraint_of(def, CONSTR_DEFAULT) != NULL;
@@ -406,7 +413,7 @@ state_create_index(Lint *lint, IndexStmt *stmt)
 	name = *stmt->relation;
 	name.schemaname = rel->schema;
 	name.relname = stmt->idxname;
-	if (lint_relation_at(lint, rel->schema, stmt->idxname) == NULL)
+	if (!stmt->if_not_exists || lint_relation_at(lint, rel->schema, stmt->idxname) == NULL)
 		lint_relation_make(lint, &name, rel->relkind == RELKIND_PARTITIONED_TABLE ?
 						   RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
 }
@@ -490,6 +497,7 @@ state_rename(Lint *lint, RenameStmt *stmt)
 	LintColumn *column;
 	LintConstraint *constraint;
 	LintRename *rename;
+	ListCell   *lc;
 
 	switch (stmt->renameType)
 	{
@@ -506,7 +514,13 @@ state_rename(Lint *lint, RenameStmt *stmt)
 			rename->name = rel->name;
 			rename->rel = rel;
 			rename->statement = lint->statement;
-			if (stmt->renameType != OBJECT_INDEX && stmt->renameType != OBJECT_SEQUENCE &&
+			foreach(lc, lint->renames)
+			{
+				/* What it was called in between nobody knows. */
+				if (((LintRename *) lfirst(lc))->rel == rel)
+					rename = NULL;
+			}
+			if (rename != NULL && stmt->renameType != OBJECT_INDEX && stmt->renameType != OBJECT_SEQUENCE &&
 				rel->relkind != RELKIND_INDEX && rel->relkind != RELKIND_PARTITIONED_INDEX)
 				lint->renames = lint_append(lint, lint->renames, rename);
 			lint_relation_move(lint, rel, NULL, stmt->newname);
@@ -697,7 +711,7 @@ lint_follow(Lint *lint, Node *node)
 				AlterTableStmt *stmt = (AlterTableStmt *) node;
 
 				rel = lint_relation(lint, stmt->relation);
-				if (rel != NULL)
+				if (rel != NULL && !rel->is_new)
 				{
 					lint_analysis(lint);
 					lint_hold(lint, rel, AlterTableGetLockLevel(stmt->cmds));
