@@ -159,7 +159,7 @@ index_fate(Oid oid, TypeChange *change)
 			opclass = GetDefaultOpClass(change->type, am);
 		if (opclass != classes->values[i] ||
 			(OidIsValid(opclass) && IsPolymorphicType(get_opclass_input_type(opclass)) &&
-			 change->type != change->column->type))
+			 get_atttype(oid, i + 1) != change->type))
 			fate = INDEX_REBUILT;
 		else if (collations->values[i] == change->column->collation &&
 				 collations->values[i] != change->collation)

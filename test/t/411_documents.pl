@@ -96,9 +96,9 @@ for my $row (rows($scripts, 'Versions'))
 }
 
 is_deeply(
-	[ map { [ map { s/`//gr } @$_[ 0, 1 ] ] } sort { $a->[0] cmp $b->[0] } rows($scripts, 'Settings') ],
+	[ sort { $a->[0] cmp $b->[0] } map { [ map { s/`//gr } @$_[ 0, 1 ] ] } rows($scripts, 'Settings') ],
 	sql_try($node, q{SET tapmig.track = main; SELECT tapmig.version_key('1');
-		SELECT name, current_setting(name) FROM pg_settings WHERE name LIKE 'tapmig.%' ORDER BY name})->{rows},
+		SELECT name, current_setting(name) FROM pg_settings WHERE name LIKE 'tapmig.%' ORDER BY name COLLATE "C"})->{rows},
 	'scripts.md: the settings and their defaults');
 
 my ($known) = sql_error($node, q{SELECT * FROM tapmig.statements('-- tapmig: x=1')})->{hint} =~ /are: (.*)\./;
