@@ -110,8 +110,16 @@ sub debian_source
 	  unless grep { -x "$_/apt-get" } split /:/, $ENV{PATH};
 	my @options = _source_options($dir);
 	_run($dir, 'apt-get', @options, '-q', 'update');
-	my ($good, $output) = _run($dir, 'apt-get', @options, '-q', 'source', '--download-only', $name);
-	my ($file) = glob("$dir/*.orig.tar.*");
+	my (undef, $known) = _run($dir, 'apt-cache', @options, '-q', 'showsrc', $name);
+	my ($good, $output, $file) = (0, "E: not among the sources\n");
+
+	# Newest first; a mirror need not have what the lists name.
+	for my $version (reverse sort { $a cmp $b } $known =~ /^Version: (\S+)/mg)
+	{
+		($good, $output) = _run($dir, 'apt-get', @options, '-q', 'source', '--download-only', "$name=$version");
+		($file) = glob("$dir/*.orig.tar.*");
+		last if $good && $file;
+	}
 	unless ($good && $file)
 	{
 		my ($error) = $output =~ /^E: (.*)/m;
