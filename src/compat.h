@@ -194,6 +194,7 @@
 
 /* NOT NULL is a constraint of its own, which may be NOT VALID, from 18 on. */
 #define COMPAT_NOT_NULL_IS_CONSTRAINT	(PG_VERSION_NUM >= 180000)
+#define COMPAT_CONSTRAINT_NOTNULL		'n'
 
 /*
  * libpq/libpq.h needs the headers of every library that the server was built

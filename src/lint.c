@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "errors.h"
 #include "lint_internal.h"
@@ -96,6 +97,13 @@ lint_analysis(Lint *lint)
 	BeginInternalSubTransaction(NULL);
 	lint->analyzing = true;
 	MemoryContextSwitchTo(old);
+
+	/*
+	 * Functions that planning runs may want a snapshot. Not the transaction's,
+	 * which run takes later, and which the script's own options come before.
+	 */
+	if (!ActiveSnapshotSet())
+		PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
 	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 	if (strcmp(lint->path_setting, namespace_search_path) != 0)
@@ -138,10 +146,7 @@ lint_lock_name(LOCKMODE lock)
 bool
 lint_is_large(Lint *lint, LintRelation *rel)
 {
-	if (!lint_has_rows(lint, rel))
-		return false;
-	lint_size(lint, rel);
-	return rel->rows > lint->lint_rows;
+	return lint_has_rows(lint, rel) && lint_size(lint, rel)->rows > lint->lint_rows;
 }
 
 static bool
@@ -438,6 +443,29 @@ lint_after(void *arg)
 	lint_follow(c->lint, c->node);
 }
 
+/* Whether a part of ALTER TABLE does the same to the children. */
+static bool
+lint_is_inherited(AlterTableCmd *cmd)
+{
+	switch (cmd->subtype)
+	{
+		case AT_AddColumn:
+		case AT_DropColumn:
+		case AT_AlterColumnType:
+		case AT_SetNotNull:
+		case AT_DropNotNull:
+		case AT_ColumnDefault:
+		case AT_DropConstraint:
+		case AT_ValidateConstraint:
+			return true;
+		case AT_AddConstraint:
+			return ((Constraint *) cmd->def)->contype == CONSTR_CHECK ||
+				((Constraint *) cmd->def)->contype == CONSTR_NOTNULL;
+		default:
+			return false;
+	}
+}
+
 /* Asks the rules about a statement, then lets the state follow. */
 static void
 lint_look(Lint *lint, Node *node)
@@ -449,7 +477,8 @@ lint_look(Lint *lint, Node *node)
 	c.lint = lint;
 	c.node = node;
 	c.rel = lint_relation(lint, target);
-	c.inherit = target != NULL && target->inh;
+	lint->inherit = target != NULL && target->inh &&
+		(IsA(node, AlterTableStmt) || IsA(node, UpdateStmt) || IsA(node, DeleteStmt));
 	if (IsA(node, AlterTableStmt))
 	{
 		ListCell   *lc;
@@ -461,6 +490,7 @@ lint_look(Lint *lint, Node *node)
 			c.cmd = lfirst_node(AlterTableCmd, lc);
 			if (c.rel == NULL)
 				continue;
+			lint->inherit = target->inh && lint_is_inherited(c.cmd);
 			lint_ask(lint, T_AlterTableStmt, c.cmd->subtype, &c);
 			lint_guarded(lint, lint_command, &c);
 		}
@@ -497,6 +527,7 @@ lint_is_idle(Node *node)
 static void
 lint_cut(Lint *lint)
 {
+	lint->inherit = false;
 	lint_ask_besides(lint, LINT_END_OF_STEP);
 	lint_end_analysis(lint);
 	lint->renames = NIL;

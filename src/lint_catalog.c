@@ -387,11 +387,11 @@ size_count(Relation rel, BlockNumber pages, bool first_only)
 }
 
 /*
- * Adds one relation with storage to rel's size, from its file. A small table is
+ * Adds one relation with storage to a size, from its file. A small table is
  * counted; else pg_class knows how many rows a page has, or its first pages do.
  */
 static void
-size_add_open(LintRelation *rel, Relation relation)
+size_add_open(LintSize *size, Relation relation)
 {
 	BlockNumber pages = RelationGetNumberOfBlocks(relation);
 	BlockNumber counted_pages = Min(pages, LINT_COUNT_PAGES);
@@ -399,7 +399,7 @@ size_add_open(LintRelation *rel, Relation relation)
 	bool		known = tuples > 0 && relation->rd_rel->relpages > 0;
 	double		counted;
 
-	rel->bytes += (double) pages * BLCKSZ;
+	size->bytes += (double) pages * BLCKSZ;
 	if (pages == 0)
 		return;
 	if (pages <= LINT_COUNT_PAGES || !known)
@@ -415,22 +415,22 @@ size_add_open(LintRelation *rel, Relation relation)
 	}
 	if (counted == 0)
 		return;
-	rel->empty = false;
+	size->empty = false;
 	if (counted > 0 && pages <= LINT_COUNT_PAGES)
-		rel->rows += counted;
+		size->rows += counted;
 	else if (known)
-		rel->rows += tuples / relation->rd_rel->relpages * pages;
+		size->rows += tuples / relation->rd_rel->relpages * pages;
 	else if (counted > 1)
-		rel->rows += counted / counted_pages * pages;
+		size->rows += counted / counted_pages * pages;
 	else
-		rel->rows += (double) pages * (BLCKSZ - SizeOfPageHeaderData) /
+		size->rows += (double) pages * (BLCKSZ - SizeOfPageHeaderData) /
 			(MAXALIGN(get_rel_data_width(relation, NULL)) +
 			 MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData));
 }
 
 /* The same from pg_class; false where that doesn't know. */
 static bool
-size_add_known(LintRelation *rel, Oid oid, bool only_if_known)
+size_add_known(LintSize *size, Oid oid, bool only_if_known)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	Form_pg_class form;
@@ -442,66 +442,74 @@ size_add_known(LintRelation *rel, Oid oid, bool only_if_known)
 	known = !RELKIND_HAS_STORAGE(form->relkind) || form->reltuples > 0;
 	if (RELKIND_HAS_STORAGE(form->relkind) && (known || !only_if_known))
 	{
-		rel->bytes += (double) form->relpages * BLCKSZ;
-		rel->rows += Max(form->reltuples, 0);
+		size->bytes += (double) form->relpages * BLCKSZ;
+		size->rows += Max(form->reltuples, 0);
 		if (form->reltuples != 0 || form->relpages > 0)
-			rel->empty = false;
+			size->empty = false;
 	}
 	ReleaseSysCache(tuple);
 	return known;
 }
 
 static void
-size_add(LintRelation *rel, Oid oid, bool believe)
+size_add(LintSize *size, Oid oid, bool believe)
 {
 	Relation	relation;
 
-	if (believe && size_add_known(rel, oid, true))
+	if (believe && size_add_known(size, oid, true))
 		return;
 	if (!RELKIND_HAS_STORAGE(get_rel_relkind(oid)))
 		return;
 	if (!ConditionalLockRelationOid(oid, AccessShareLock))
 	{
 		/* Somebody works on it; so it is in use. */
-		size_add_known(rel, oid, false);
-		rel->empty = false;
+		size_add_known(size, oid, false);
+		size->empty = false;
 		return;
 	}
 	relation = try_relation_open(oid, NoLock);
 	if (relation != NULL)
 	{
 		if (!RELATION_IS_OTHER_TEMP(relation))
-			size_add_open(rel, relation);
+			size_add_open(size, relation);
 		relation_close(relation, NoLock);
 	}
 	UnlockRelationOid(oid, AccessShareLock);
 }
 
-/* Fills in the relation's size, with its children's; read once. */
-void
+/*
+ * The relation's size, read once: with its children where the statement under
+ * way means them, and always for a partitioned table.
+ */
+const LintSize *
 lint_size(Lint *lint, LintRelation *rel)
 {
 	List	   *children;
 	ListCell   *lc;
 
-	if (rel->have_size)
-		return;
-	rel->have_size = true;
-	rel->empty = true;
-	if (!OidIsValid(rel->oid))
-		return;
-
-	lint_analysis(lint);
-	children = lint_children(lint, rel);
-	rel->n_partitions = list_length(children);
-	size_add(rel, rel->oid, false);
-	foreach(lc, children)
+	if (!rel->have_size)
 	{
-		CHECK_FOR_INTERRUPTS();
-		size_add(rel, lfirst_oid(lc), rel->n_partitions > LINT_OPEN_PARTITIONS);
+		rel->have_size = true;
+		rel->alone.empty = rel->with_children.empty = true;
+		if (OidIsValid(rel->oid))
+		{
+			lint_analysis(lint);
+			children = lint_children(lint, rel);
+			rel->n_children = list_length(children);
+			size_add(&rel->alone, rel->oid, false);
+			rel->with_children = rel->alone;
+			foreach(lc, children)
+			{
+				CHECK_FOR_INTERRUPTS();
+				size_add(&rel->with_children, lfirst_oid(lc),
+						 rel->n_children > LINT_OPEN_PARTITIONS);
+			}
+			foreach(lc, lint_indexes(lint, rel))
+				rel->n_indexes += OidIsValid(((LintIndex *) lfirst(lc))->oid);
+		}
 	}
-	foreach(lc, lint_indexes(lint, rel))
-		rel->n_indexes += OidIsValid(((LintIndex *) lfirst(lc))->oid);
+	return lint->inherit || rel->relkind == RELKIND_PARTITIONED_TABLE ?
+		&rel->with_children : &rel->alone;
 }
 
 static char *
@@ -533,12 +541,13 @@ size_count_text(double n, const char *one)
 char *
 lint_size_text(Lint *lint, LintRelation *rel)
 {
-	lint_size(lint, rel);
+	const LintSize *size = lint_size(lint, rel);
+
 	return psprintf("%s%s, %s, %s",
-					rel->n_partitions == 0 ? "" :
-					psprintf("%s, ", size_count_text(rel->n_partitions,
+					rel->n_children == 0 || size == &rel->alone ? "" :
+					psprintf("%s, ", size_count_text(rel->n_children,
 													 rel->relkind == RELKIND_PARTITIONED_TABLE ?
 													 "partition" : "child table")),
-					size_bytes_text(rel->bytes), size_count_text(rel->rows, "row"),
+					size_bytes_text(size->bytes), size_count_text(size->rows, "row"),
 					size_count_text(rel->n_indexes, "index"));
 }

@@ -250,6 +250,25 @@ expression_not_null(LintColumn *column)
 	return test;
 }
 
+/* Whether a column is NOT NULL, and that has been checked. */
+bool
+lint_is_not_null(Lint *lint, LintRelation *rel, LintColumn *column)
+{
+	ListCell   *lc;
+
+	if (!column->not_null || !COMPAT_NOT_NULL_IS_CONSTRAINT)
+		return column->not_null;
+	foreach(lc, lint_constraints(lint, rel))
+	{
+		LintConstraint *constraint = lfirst(lc);
+
+		if (constraint->type == COMPAT_CONSTRAINT_NOTNULL && !constraint->gone &&
+			!constraint->validated && list_member_int(constraint->keys, column->attnum))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Whether the rows that are there satisfy the test, by what the relation's
  * validated constraints and NOT NULLs say: ConstraintImpliedByRelConstraint()
@@ -284,7 +303,7 @@ lint_implied(Lint *lint, LintRelation *rel, List *test)
 		AttrNumber	attnum = x + FirstLowInvalidHeapAttributeNumber;
 		LintColumn *column = attnum > 0 ? lint_column_numbered(lint, rel, attnum) : NULL;
 
-		if (column != NULL && column->not_null)
+		if (column != NULL && lint_is_not_null(lint, rel, column))
 			known = lappend(known, expression_not_null(column));
 	}
 	return predicate_implied_by(test, known, true);
@@ -294,7 +313,7 @@ lint_implied(Lint *lint, LintRelation *rel, List *test)
 bool
 lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *column)
 {
-	if (column->not_null)
+	if (lint_is_not_null(lint, rel, column))
 		return true;
 	return OidIsValid(column->type) &&
 		lint_implied(lint, rel, list_make1(expression_not_null(column)));

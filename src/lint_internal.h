@@ -59,6 +59,13 @@ typedef struct LintIndex
 	List	   *keys;			/* attribute numbers, 0 for an expression */
 } LintIndex;
 
+typedef struct LintSize
+{
+	double		rows;
+	double		bytes;
+	bool		empty;
+} LintSize;
+
 typedef struct LintRelation
 {
 	char	   *schema;
@@ -86,13 +93,12 @@ typedef struct LintRelation
 	List	   *indexes;
 	PartitionSpec *partition_by;	/* of a new one */
 
-	/* Its size, read once. */
+	/* Its size, read once: alone, and with all that inherits from it. */
 	bool		have_size;
-	double		rows;			/* -1: the size is not known */
-	double		bytes;
+	LintSize	alone;
+	LintSize	with_children;
 	int			n_indexes;
-	int			n_partitions;
-	bool		empty;
+	int			n_children;
 } LintRelation;
 
 /* A type that the script made, or an enum that it has added to. */
@@ -140,6 +146,7 @@ struct Lint
 	int			step;
 	bool		in_block;		/* behind the script's own BEGIN */
 	bool		slow;			/* this statement reads or writes much */
+	bool		inherit;		/* it means the children of its tables too */
 	const ShapeStatement *shape;
 	char	   *last_insert;	/* where the statement before it INSERTed; NULL */
 	char	   *last_insert_schema;
@@ -213,7 +220,6 @@ struct LintCheck
 	Node	   *node;			/* NULL for the LINT_... nodes */
 	AlterTableCmd *cmd;			/* of ALTER TABLE */
 	LintRelation *rel;			/* the statement's relation, NULL: unknown, none */
-	bool		inherit;		/* not ONLY */
 };
 
 extern const LintRule lint_rules_index[];
@@ -269,7 +275,7 @@ extern LintColumn *lint_column_add(Lint *lint, LintRelation *rel, const char *na
 extern List *lint_constraints(Lint *lint, LintRelation *rel);
 extern LintConstraint *lint_constraint(Lint *lint, LintRelation *rel, const char *name);
 extern List *lint_indexes(Lint *lint, LintRelation *rel);
-extern void lint_size(Lint *lint, LintRelation *rel);
+extern const LintSize *lint_size(Lint *lint, LintRelation *rel);
 extern char *lint_size_text(Lint *lint, LintRelation *rel);
 extern List *lint_children(Lint *lint, LintRelation *rel);
 extern List *lint_dependents(Lint *lint, Oid class, Oid object, int column);
@@ -283,6 +289,7 @@ extern Node *lint_check_expression(Lint *lint, LintRelation *rel, Node *raw);
 extern bool lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 								 LintRelation *rel, Oid type, int32 typmod);
 extern bool lint_implied(Lint *lint, LintRelation *rel, List *test);
+extern bool lint_is_not_null(Lint *lint, LintRelation *rel, LintColumn *column);
 extern bool lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *column);
 extern bool lint_partition_qual(Lint *lint, LintRelation *parent,
 								LintRelation *child, PartitionBoundSpec *bound,

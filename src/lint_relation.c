@@ -369,7 +369,7 @@ lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
 	rel->persistence = strcmp(schema, LINT_TEMP) == 0 ? RELPERSISTENCE_TEMP : name->relpersistence;
 	rel->is_new = true;
 	rel->have_constraints = rel->have_indexes = rel->have_size = true;
-	rel->empty = true;
+	rel->alone.empty = rel->with_children.empty = true;
 	rel->made_step = lint->step;
 	relation_entry(lint, schema, name->relname, true)->rel = rel;
 	return rel;
@@ -433,8 +433,7 @@ lint_has_rows(Lint *lint, LintRelation *rel)
 		return false;
 	if (rel->emptied)
 		return false;
-	lint_size(lint, rel);
-	return !rel->empty;
+	return !lint_size(lint, rel)->empty;
 }
 
 /* Every relation that the script has met, in the current context. */

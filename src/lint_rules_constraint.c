@@ -313,9 +313,10 @@ check_not_null(LintCheck *c)
 	if (c->cmd->subtype != AT_SetNotNull && (con == NULL || con->skip_validation))
 		return;
 	column = lint_column(c->lint, c->rel, con == NULL ? c->cmd->name : strVal(linitial(con->keys)));
-	if (!lint_has_rows(c->lint, c->rel) || column == NULL || column->is_new)
+	if (!lint_has_rows(c->lint, c->rel) || column == NULL ||
+		lint_is_not_null(c->lint, c->rel, column))
 		return;
-	if (COMPAT_NOT_NULL_IS_CONSTRAINT && column->not_null)
+	if (column->not_null)
 	{
 		ListCell   *lc;
 
@@ -324,7 +325,7 @@ check_not_null(LintCheck *c)
 		{
 			LintConstraint *known = lfirst(lc);
 
-			if (known->type == 'n' && !known->validated && !known->gone &&
+			if (known->type == COMPAT_CONSTRAINT_NOTNULL && !known->validated && !known->gone &&
 				list_member_int(known->keys, column->attnum))
 				lint_find(c, c->rel, AccessExclusiveLock,
 						  psprintf("VALIDATE CONSTRAINT %s would do with SHARE UPDATE EXCLUSIVE",
@@ -357,8 +358,7 @@ nullable_column(LintCheck *c, List *columns)
 	{
 		LintColumn *column = lfirst(lc);
 
-		if (column != NULL && !column->is_new &&
-			!lint_not_null_proven(c->lint, c->rel, column))
+		if (column != NULL && !lint_not_null_proven(c->lint, c->rel, column))
 			return column;
 	}
 	return NULL;
@@ -505,6 +505,26 @@ check_partition_key(LintCheck *c)
 			(c->rel->partition_by != NULL || OidIsValid(c->rel->oid)))
 			partition_key_judge(c, c->rel, c->rel->partition_by, (Constraint *) c->cmd->def,
 								((Constraint *) c->cmd->def)->keys);
+		return;
+	}
+	if (IsA(c->node, IndexStmt))
+	{
+		IndexStmt  *index = (IndexStmt *) c->node;
+		List	   *keys = NIL;
+		char	   *outside;
+
+		if (!index->unique || index->concurrent || c->rel == NULL ||
+			c->rel->relkind != RELKIND_PARTITIONED_TABLE)
+			return;
+		foreach(lc, index->indexParams)
+		{
+			if (lfirst_node(IndexElem, lc)->name != NULL)
+				keys = lappend(keys, makeString(lfirst_node(IndexElem, lc)->name));
+		}
+		outside = partition_key_outside(c, c->rel, c->rel->partition_by, keys);
+		if (outside != NULL)
+			lint_find(c, c->rel, NoLock, psprintf("a unique index without %s, by which the table is partitioned",
+												  outside));
 		return;
 	}
 	stmt = castNode(CreateStmt, c->node);
@@ -659,8 +679,8 @@ const LintRule lint_rules_constraint[] = {
 	{"add-exclusion-constraint", LINT_SCAN, {ON_ADD}, check_exclusion,
 		"while its index is built and every row is checked: reads and writes wait",
 	"No way is quick: a new table with the constraint, or a quiet hour."},
-	{"partition-key-missing-in-pk", LINT_ALWAYS_ERROR, {ON_ADD, {T_CreateStmt, LINT_ANY}},
-		check_partition_key,
+	{"partition-key-missing-in-pk", LINT_ALWAYS_ERROR, {ON_ADD, {T_CreateStmt, LINT_ANY},
+		{T_IndexStmt, LINT_ANY}}, check_partition_key,
 		"the server refuses it",
 	"Take the partition key's columns into the constraint."},
 	{"drop-constraint", LINT_HOLD, {{T_AlterTableStmt, AT_DropConstraint}}, check_drop,

@@ -169,7 +169,8 @@ source_walker(Node *node, void *arg)
 		LintRelation *rel = lint_relation(walk->c->lint, (RangeVar *) node);
 
 		if (rel != NULL && lint_is_large(walk->c->lint, rel) &&
-			(walk->largest == NULL || rel->rows > walk->largest->rows))
+			(walk->largest == NULL || lint_size(walk->c->lint, rel)->rows >
+			 lint_size(walk->c->lint, walk->largest)->rows))
 			walk->largest = rel;
 		return false;
 	}
@@ -339,13 +340,13 @@ check_fanout(LintCheck *c)
 	bool		down = false;
 	ListCell   *lc;
 
-	if (c->rel == NULL || !c->inherit || c->rel->relkind != RELKIND_PARTITIONED_TABLE ||
+	if (c->rel == NULL || !c->lint->inherit || c->rel->relkind != RELKIND_PARTITIONED_TABLE ||
 		!lint_has_rows(c->lint, c->rel))
 		return;
 	foreach(lc, cmds)
 		down = down || goes_down(lfirst_node(AlterTableCmd, lc));
-	lint_size(c->lint, c->rel);
-	if (!down || c->rel->n_partitions == 0)
+	(void) lint_size(c->lint, c->rel);
+	if (!down || c->rel->n_children == 0)
 		return;
 	lint_analysis(c->lint);
 	lint_find(c, c->rel, AlterTableGetLockLevel(cmds), NULL);

@@ -230,7 +230,7 @@ larger(LintCheck *c, LintRelation *a, LintRelation *b)
 {
 	if (!lint_has_rows(c->lint, b))
 		return a;
-	return !lint_has_rows(c->lint, a) || b->rows > a->rows ? b : a;
+	return !lint_has_rows(c->lint, a) || lint_size(c->lint, b)->rows > lint_size(c->lint, a)->rows ? b : a;
 }
 
 static void

@@ -120,7 +120,8 @@ state_constraint_type(ConstrType type)
 		type == CONSTR_FOREIGN ? CONSTRAINT_FOREIGN :
 		type == CONSTR_PRIMARY ? CONSTRAINT_PRIMARY :
 		type == CONSTR_UNIQUE ? CONSTRAINT_UNIQUE :
-		type == CONSTR_EXCLUSION ? CONSTRAINT_EXCLUSION : '\0';
+		type == CONSTR_EXCLUSION ? CONSTRAINT_EXCLUSION :
+		type == CONSTR_NOTNULL && COMPAT_NOT_NULL_IS_CONSTRAINT ? COMPAT_CONSTRAINT_NOTNULL : '\0';
 }
 
 /* A constraint of a relation; keys are the columns of a column's own one. */
@@ -176,6 +177,9 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 		case CONSTR_CHECK:
 			if (!rel->is_new && con->raw_expr != NULL)
 				made->expression = lint_check_expression(lint, rel, con->raw_expr);
+			break;
+		case CONSTR_NOTNULL:
+			state_set_not_null(lint, rel, keys);
 			break;
 		default:
 			break;
@@ -623,6 +627,15 @@ state_select(Lint *lint, SelectStmt *stmt)
 {
 	FuncCall   *call;
 	const char *text[2];
+	LintRelation *made;
+
+	if (stmt->intoClause != NULL)
+	{
+		made = lint_relation_make(lint, stmt->intoClause->rel, RELKIND_RELATION);
+		if (made != NULL)
+			made->open_columns = made->filled = true;
+		return;
+	}
 
 	if (list_length(stmt->targetList) != 1 || stmt->fromClause != NIL)
 		return;

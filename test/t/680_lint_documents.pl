@@ -60,6 +60,31 @@ $node->safe_psql('postgres', 'CREATE DATABASE tables');
 $node->safe_psql('tables', "CREATE EXTENSION tapmig; $tables");
 
 my $n = 0;
+my $compared = 0;
+
+# What a lock is called in pg_locks.
+sub lock_name { return join('', map { ucfirst lc } split / /, $_[0]) . 'Lock'; }
+
+# Runs a statement in a transaction: the strongest lock that it takes on the
+# relation, as pg_locks has it.
+sub lock_taken
+{
+	my ($database, $sql, $relation) = @_;
+	my $session = session($node, dbname => $database);
+
+	$session->try('BEGIN');
+	my $oid = $session->try(qq{SELECT to_regclass('$relation')::oid})->{value};
+	my $r = $session->try($sql);
+	my $mode = $r->{ok} ? $session->try(<<"SQL")->{value} : "error: $r->{message}";
+SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'
+	AND relation IN ($oid, to_regclass('$relation'))
+ORDER BY array_position(ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock',
+	'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode) DESC LIMIT 1
+SQL
+	$session->try('ROLLBACK');
+	$session->close;
+	return $mode;
+}
 
 # The rules that lint finds in a script.
 sub findings
@@ -91,6 +116,18 @@ for my $rule (@rules)
 	my @found = findings($database, $bad);
 	ok((grep { $_ eq $id } @found), "$id: the bad example") or diag("found: @found");
 
+	# A statement that stands alone takes the very lock that the rule claims.
+	my $claim = sql_try($node, 'SELECT relation, lock_mode FROM tapmig.lint($1) WHERE rule = $2',
+		bind => [ $bad, $id ], dbname => $database)->{rows}[0];
+	if (defined $claim->[1] && $bad =~ /\A[^;]*;\n\z/ && $bad !~ /^(?:VACUUM|REINDEX SCHEMA)/)
+	{
+		# Renamed: its name from before.
+		my $relation = $id eq 'rename-table' ? 'agents' : $claim->[0];
+		is(lock_taken($database, $bad, $relation), lock_name($claim->[1]),
+			"$id: $claim->[1] on $claim->[0]");
+		$compared++;
+	}
+
 	my $i = 0;
 	for my $block (@good)
 	{
@@ -104,5 +141,7 @@ for my $rule (@rules)
 	}
 	$node->safe_psql('postgres', "DROP DATABASE $database");
 }
+
+cmp_ok($compared, '>=', 40, 'locks were compared');
 
 done_testing();
