@@ -44,9 +44,8 @@ PG_FUNCTION_INFO_V1(tapmig_step_done);
 PG_FUNCTION_INFO_V1(tapmig_plan);
 PG_FUNCTION_INFO_V1(tapmig_statements);
 PG_FUNCTION_INFO_V1(tapmig_directives);
-PG_FUNCTION_INFO_V1(tapmig_rehearse);
-
 PG_FUNCTION_INFO_V1(tapmig_lint);
+PG_FUNCTION_INFO_V1(tapmig_rehearse);
 PG_FUNCTION_INFO_V1(tapmig_is_applied);
 PG_FUNCTION_INFO_V1(tapmig_require);
 PG_FUNCTION_INFO_V1(tapmig_wait_for);
@@ -374,6 +373,10 @@ tapmig_rehearse(PG_FUNCTION_ARGS)
 		values[7] = Float8GetDatum(row->held_ms);
 		values[8] = BoolGetDatum(row->rewritten > 0);
 		values[9] = BoolGetDatum(row->scanned > 0);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
 
 /* tapmig.lint(sql) returns table */
 Datum
