@@ -82,6 +82,14 @@ lint_append_int(Lint *lint, List *list, int element)
 
 /* ---- the subtransaction */
 
+/* For the subtransaction only; a value that the server refuses has no effect. */
+static void
+lint_set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+							 true, DEBUG5, false);
+}
+
 /*
  * From here to the end of the statement's look, errors are allowed. To be
  * called before anything that may raise one: once is enough, more is free.
@@ -104,11 +112,11 @@ lint_analysis(Lint *lint)
 	 */
 	if (!ActiveSnapshotSet())
 		PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
-	(void) set_config_option("client_min_messages", "error", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	lint_set("client_min_messages", "error");
 	if (strcmp(lint->path_setting, namespace_search_path) != 0)
-		(void) set_config_option("search_path", lint->path_setting, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+		lint_set("search_path", lint->path_setting);
+	if (lint->timezone != NULL)
+		lint_set("timezone", lint->timezone);
 }
 
 static void

@@ -154,6 +154,7 @@ struct Lint
 
 	char	   *path_setting;	/* search_path, as the script has it now */
 	char	   *path_session;	/* as it was before */
+	char	   *timezone;		/* TimeZone, where the script has set it */
 	List	   *path;			/* schemas in order, NIL: to be built */
 	char	   *path_create;	/* where unqualified names are made */
 	char	   *last_schema;	/* the last one that was looked up, and its oid */

@@ -138,13 +138,16 @@ made_keys(LintCheck *c)
 static void
 check_key_locks(LintCheck *c)
 {
+	List	   *keys = made_keys(c);
 	List	   *seen = NIL;
 	ListCell   *lc;
 
+	if (keys == NIL)
+		return;
 	if (IsA(c->node, CreateStmt) && ((CreateStmt *) c->node)->if_not_exists &&
 		lint_relation(c->lint, ((CreateStmt *) c->node)->relation) != NULL)
 		return;
-	foreach(lc, made_keys(c))
+	foreach(lc, keys)
 	{
 		Constraint *con = lfirst(lc);
 		LintRelation *other = lint_relation(c->lint, con->pktable);

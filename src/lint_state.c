@@ -17,9 +17,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "lint_internal.h"
 
@@ -140,6 +142,14 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	if (keys == NIL)
 		keys = con->contype == CONSTR_FOREIGN ? con->fk_attrs : con->keys;
 
+	/* A new relation's are checked by nobody; its indexes serve its foreign keys. */
+	if (rel->is_new && con->contype != CONSTR_FOREIGN)
+	{
+		if (con->contype == CONSTR_PRIMARY || con->contype == CONSTR_UNIQUE)
+			state_add_index(lint, rel, con->conname, true, false, state_numbers(lint, rel, keys));
+		return;
+	}
+
 	(void) lint_constraints(lint, rel);
 	made = lint_alloc(lint, sizeof(LintConstraint));
 	made->name = con->conname == NULL ? NULL : lint_strdup(lint, con->conname);
@@ -175,7 +185,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 				break;
 			}
 		case CONSTR_CHECK:
-			if (!rel->is_new && con->raw_expr != NULL)
+			if (con->raw_expr != NULL)
 				made->expression = lint_check_expression(lint, rel, con->raw_expr);
 			break;
 		case CONSTR_NOTNULL:
@@ -195,8 +205,10 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 	List	   *keys;
 	ListCell   *lc;
 
-	/* Of a new relation the plain columns are not asked for. */
-	if (rel->is_new && def->constraints == NIL)
+	/* Of a new relation only keys are asked for, and their columns. */
+	if (rel->is_new && lint_constraint_of(def, CONSTR_FOREIGN) == NULL &&
+		lint_constraint_of(def, CONSTR_PRIMARY) == NULL &&
+		lint_constraint_of(def, CONSTR_UNIQUE) == NULL)
 		return;
 	keys = list_make1(makeString(def->colname));
 	column = lint_column_add(lint, rel, def->colname);
@@ -604,6 +616,13 @@ state_set(Lint *lint, VariableSetStmt *stmt)
 
 		lint->no_timeout = off ? lint->statement : INT_MAX;
 	}
+	if (stmt->name != NULL && pg_strcasecmp(stmt->name, "timezone") == 0)
+	{
+		lint_analysis(lint);
+		value = stmt->kind == VAR_SET_VALUE ? ExtractSetVariableArgs(stmt) : NULL;
+		lint->timezone = value == NULL ? NULL : lint_strdup(lint, value);
+		return;
+	}
 	if (stmt->kind == VAR_RESET_ALL)
 		value = lint->path_session;
 	else if (stmt->name == NULL || pg_strcasecmp(stmt->name, "search_path") != 0)
@@ -676,6 +695,18 @@ state_create_schema(Lint *lint, CreateSchemaStmt *stmt)
 	lint->create_schema = outer;
 }
 
+/* Whether ADD VALUE IF NOT EXISTS finds its value there. */
+static bool
+state_has_label(Lint *lint, AlterEnumStmt *stmt)
+{
+	Oid			type;
+	int32		typmod;
+
+	return lint_type(lint, makeTypeNameFromNameList(stmt->typeName), &type, &typmod) &&
+		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
+							  CStringGetDatum(stmt->newVal));
+}
+
 /* What a statement does; of ALTER TABLE: its lock, the rest was done before. */
 void
 lint_follow(Lint *lint, Node *node)
@@ -725,10 +756,7 @@ lint_follow(Lint *lint, Node *node)
 
 				rel = lint_relation(lint, stmt->relation);
 				if (rel != NULL && !rel->is_new)
-				{
-					lint_analysis(lint);
 					lint_hold(lint, rel, AlterTableGetLockLevel(stmt->cmds));
-				}
 				break;
 			}
 		case T_DropStmt:
@@ -800,6 +828,8 @@ lint_follow(Lint *lint, Node *node)
 				LintType   *type;
 
 				if (stmt->oldVal != NULL || lint_type_of_script(lint, stmt->typeName) != NULL)
+					break;
+				if (stmt->skipIfNewValExists && state_has_label(lint, stmt))
 					break;
 				type = state_add_type(lint, stmt->typeName);
 				type->label = lint_strdup(lint, stmt->newVal);

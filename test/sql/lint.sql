@@ -47,6 +47,29 @@ SELECT * FROM found('SET search_path = nowhere; CREATE INDEX ON agents (id); RES
 SELECT * FROM found($$SELECT pg_catalog.set_config('search_path', '', false); CREATE INDEX ON agents (id); CREATE INDEX ON lint_room.agents (id)$$);
 SELECT * FROM found('CREATE SCHEMA fresh CREATE TABLE agents (id int); CREATE INDEX ON fresh.agents (id); SET search_path = fresh, lint_room; CREATE INDEX ON agents (id); CREATE INDEX ON teams (id)');
 
+-- TimeZone, as the script has it
+SET timezone = 'Europe/Berlin';
+ALTER TABLE agents ADD COLUMN at timestamp;
+SELECT * FROM found($$ALTER TABLE agents ALTER at TYPE timestamptz$$);
+SELECT * FROM found($$SET TIME ZONE 'UTC'; ALTER TABLE agents ALTER at TYPE timestamptz$$);
+SELECT * FROM found($$SET timezone = 'Nowhere'; ALTER TABLE agents ALTER at TYPE timestamptz$$);
+SHOW timezone;
+RESET timezone;
+
+-- a value of an enum that is there, and one that is not
+CREATE TYPE mood AS ENUM ('glad');
+CREATE TABLE moods (mood mood);
+SELECT * FROM found($$ALTER TYPE mood ADD VALUE IF NOT EXISTS 'glad'; INSERT INTO moods VALUES ('glad')$$);
+SELECT * FROM found($$ALTER TYPE mood ADD VALUE IF NOT EXISTS 'sad'; INSERT INTO moods VALUES ('sad')$$);
+
+-- children: where a statement means them
+CREATE TABLE parent (id int, a int);
+CREATE TABLE child () INHERITS (parent);
+INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
+SELECT * FROM found('CREATE INDEX ON parent (id); ALTER TABLE ONLY parent ALTER a TYPE bigint; UPDATE ONLY parent SET a = 1');
+SELECT * FROM found('ALTER TABLE parent ALTER a TYPE bigint');
+SELECT message FROM tapmig.lint('UPDATE parent SET a = 1');
+
 -- transactions: where one ends, its locks end
 SELECT * FROM found('ALTER TABLE agents ADD COLUMN x int; CREATE INDEX ON agents (x)');
 SELECT * FROM found('BEGIN; ALTER TABLE agents ADD COLUMN x int; COMMIT; CREATE INDEX ON agents (x)');
