@@ -126,6 +126,18 @@ for my $rule (@rules)
 		is(lock_taken($database, $bad, $relation), lock_name($claim->[1]),
 			"$id: $claim->[1] on $claim->[0]");
 		$compared++;
+
+		# And its rehearsal shows it: the lock, and what the level depends on.
+		my $r = sql_try($node, 'SELECT relation, lock_mode, coalesce(rewritten, false) OR coalesce(scanned, false)
+			FROM tapmig.rehearse($1)', bind => [$bad], dbname => $database);
+		my ($row) = grep { defined $_->[0] && $_->[0] eq $relation } @{ $r->{rows} };
+		# An index's own lock, as REINDEX takes it, counts as its table's there.
+		is($row->[1], $id eq 'index-reindex-not-concurrent' ? 'ACCESS EXCLUSIVE' : $claim->[1],
+			"$id: its rehearsal has that lock")
+		  or diag($r->{message} // '', map { join(' ', map { $_ // '-' } @$_) . "\n" } @{ $r->{rows} // [] });
+		# Of a partitioned table the partitions are read.
+		ok((grep { ($_->[2] // 'f') eq 't' } $id =~ /fanout/ ? @{ $r->{rows} } : $row),
+			"$id: and reads or rewrites the table") if $rule->{tag} =~ /^By size/;
 	}
 
 	my $i = 0;
