@@ -353,11 +353,11 @@ lint_children(Lint *lint, LintRelation *rel)
 }
 
 /*
- * Rows that are visible in the first pages of a table; -1: not known. With
- * first_only it stops at one.
+ * Rows that are visible in some pages of a table, from one on; -1: not known.
+ * With first_only it stops at one.
  */
 static double
-size_count(Relation rel, BlockNumber pages, bool first_only)
+size_count(Relation rel, BlockNumber from, BlockNumber pages, bool first_only)
 {
 	double		rows = 0;
 	ItemPointerData first;
@@ -371,8 +371,8 @@ size_count(Relation rel, BlockNumber pages, bool first_only)
 	/* Not the transaction's: the script may still choose its isolation level. */
 	snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(rel)));
 	slot = table_slot_create(rel, NULL);
-	ItemPointerSet(&first, 0, 1);
-	ItemPointerSet(&last, pages - 1, MaxOffsetNumber);
+	ItemPointerSet(&first, from, 1);
+	ItemPointerSet(&last, from + pages - 1, MaxOffsetNumber);
 	scan = table_beginscan_tidrange(rel, snapshot, &first, &last);
 	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
 	{
@@ -388,13 +388,12 @@ size_count(Relation rel, BlockNumber pages, bool first_only)
 
 /*
  * Adds one relation with storage to a size, from its file. A small table is
- * counted; else pg_class knows how many rows a page has, or its first pages do.
+ * counted; else pg_class knows how many rows a page has, or some pages do.
  */
 static void
 size_add_open(LintSize *size, Relation relation)
 {
 	BlockNumber pages = RelationGetNumberOfBlocks(relation);
-	BlockNumber counted_pages = Min(pages, LINT_COUNT_PAGES);
 	double		tuples = relation->rd_rel->reltuples;
 	bool		known = tuples > 0 && relation->rd_rel->relpages > 0;
 	double		counted;
@@ -402,14 +401,22 @@ size_add_open(LintSize *size, Relation relation)
 	size->bytes += (double) pages * BLCKSZ;
 	if (pages == 0)
 		return;
-	if (pages <= LINT_COUNT_PAGES || !known)
-		counted = size_count(relation, counted_pages, false);
+	if (pages <= LINT_COUNT_PAGES)
+		counted = size_count(relation, 0, pages, false);
+	else if (known)
+		counted = size_count(relation, 0, 1, true);
 	else
-		counted = size_count(relation, 1, true);
+	{
+		/* The first ones and the last full ones; old rows may be shorter. */
+		counted = size_count(relation, 0, LINT_COUNT_PAGES / 2, false);
+		if (counted > 0)
+			counted += size_count(relation, pages - 1 - LINT_COUNT_PAGES / 2,
+								  LINT_COUNT_PAGES / 2, false);
+	}
 	if (counted == 0 && pages > 1)
 	{
 		/* Nothing alive there: look a little further. */
-		counted = size_count(relation, Min(pages, LINT_PROBE_PAGES), true);
+		counted = size_count(relation, 0, Min(pages, LINT_PROBE_PAGES), true);
 		if (counted == 0 && pages > LINT_PROBE_PAGES)
 			counted = -1;
 	}
@@ -421,7 +428,7 @@ size_add_open(LintSize *size, Relation relation)
 	else if (known)
 		size->rows += tuples / relation->rd_rel->relpages * pages;
 	else if (counted > 1)
-		size->rows += counted / counted_pages * pages;
+		size->rows += counted / LINT_COUNT_PAGES * pages;
 	else
 		size->rows += (double) pages * (BLCKSZ - SizeOfPageHeaderData) /
 			(MAXALIGN(get_rel_data_width(relation, NULL)) +
