@@ -31,6 +31,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -40,6 +41,7 @@
 #include "executor.h"
 #include "held_locks.h"
 #include "index_repair.h"
+#include "lint.h"
 #include "migration.h"
 #include "retry.h"
 #include "shape.h"
@@ -164,6 +166,26 @@ migration_has_steps_done(const Request *request)
 		strcmp(progress->outcome, "abandoned") != 0;
 }
 
+/* What lint has to say of a script that is about to run. Errors: TM007. */
+static void
+migration_lint(const Migration *migration)
+{
+	Request    *request = migration->request;
+	MemoryContext context;
+	MemoryContext old;
+
+	if (request->warned || request->settings.lint == SETTINGS_ALLOW)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	lint_report(request->script,
+				lint_script(request->script, migration->shape, &request->settings),
+				&request->settings);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 static void
 migration_before_statement(int index, void *arg)
 {
@@ -237,6 +259,7 @@ migration_execute(Migration *migration)
 				(errmsg("migration %s is empty", request->version.label),
 				 errdetail("Its script has no statement that does anything; it is recorded all the same.")));
 
+	migration_lint(migration);
 	options.track = request->track;
 	options.register_hint = migration_call(request, "SELECT tapmig.register(%s)");
 	options.stepwise_hint = migration_stepwise_hint(migration);
@@ -403,7 +426,9 @@ migration_try(Migration *migration)
 		migration->needs_worker = migration->may_launch &&
 			(migration->shape->kind == SHAPE_STEPWISE ||
 			 migration_has_steps_done(migration->request));
-		if (!migration->needs_worker)
+		if (migration->needs_worker)
+			migration_lint(migration);
+		else
 			outcome = migration_execute(migration);
 	}
 	ReleaseCurrentSubTransaction();
@@ -574,6 +599,7 @@ migration_run(Request *request, bool nested)
 			continue;
 		if (!migration->needs_worker)
 			return outcome;
+		request->warned = true;
 
 		/* The lock went with the transaction: the worker takes it. */
 		switch (migration_run_in_worker(migration))
