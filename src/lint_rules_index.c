@@ -97,21 +97,6 @@ check_backing(LintCheck *c)
 	}
 }
 
-static bool
-index_option(List *options, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, options)
-	{
-		DefElem    *def = lfirst_node(DefElem, lc);
-
-		if (strcmp(def->defname, name) == 0)
-			return defGetBoolean(def);
-	}
-	return false;
-}
-
 static void
 check_reindex(LintCheck *c)
 {
@@ -119,7 +104,7 @@ check_reindex(LintCheck *c)
 	LintRelation *table = c->rel;
 
 	lint_analysis(c->lint);
-	if (index_option(stmt->params, "concurrently"))
+	if (shape_option_is_true(stmt->params, "concurrently"))
 		return;
 	switch (stmt->kind)
 	{

@@ -76,7 +76,8 @@ shape_option_is_false(List *options, const char *name)
 	return false;
 }
 
-static bool
+/* Whether a statement's list of options has one that says yes. */
+bool
 shape_option_is_true(List *options, const char *name)
 {
 	ListCell   *lc;

@@ -84,5 +84,6 @@ extern void shape_check(Script *script, const Shape *shape);
 extern COMPAT_NORETURN void shape_refuse_stepwise(Script *script, int index,
 								  const char *what, const char *hint);
 extern const char *shape_kind_name(ShapeKind kind);
+extern bool shape_option_is_true(List *options, const char *name);
 
 #endif							/* TAPMIG_SHAPE_H */
