@@ -26,6 +26,16 @@ typedef struct ScriptStatement
 	uint8		backslash_quote;	/* backslash_quote here */
 } ScriptStatement;
 
+/* What "loses" may name: table, schema.table, table.column, schema.table.column. */
+#define SCRIPT_NAME_PARTS 3
+
+typedef struct ScriptName
+{
+	char	   *text;			/* as the directive has it */
+	int			n;
+	char	   *parts[SCRIPT_NAME_PARTS];	/* folded and unquoted, as the catalogs have them */
+} ScriptName;
+
 /* The directives at the head of a script. Lists hold C strings, NIL if absent. */
 typedef struct ScriptDirectives
 {
@@ -35,6 +45,7 @@ typedef struct ScriptDirectives
 	List	   *replaces;		/* "001..120" or "007" */
 	List	   *allow;			/* rules of lint ... */
 	int			allow_line;		/* ... the last of them in this line */
+	List	   *loses;			/* of ScriptName */
 	int			lock_timeout_ms;	/* -1: not given */
 	bool		store;
 	Jsonb	   *all;			/* every directive, by key; NULL if none */

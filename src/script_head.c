@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 
+#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -23,17 +24,18 @@ typedef struct HeadKey
 {
 	const char *name;
 	bool		single;			/* may have one value only */
+	bool		names;			/* quotes are an identifier's, and stay */
 } HeadKey;
 
 static const HeadKey head_keys[] = {
-	{"allow", false},
-	{"approved-by", true},
-	{"compensates", false},
-	{"lock_timeout", true},
-	{"loses", false},
-	{"replaces", false},
-	{"requires", false},
-	{"store", true},
+	{"allow", false, false},
+	{"approved-by", true, false},
+	{"compensates", false, false},
+	{"lock_timeout", true, false},
+	{"loses", false, true},
+	{"replaces", false, false},
+	{"requires", false, false},
+	{"store", true, false},
 };
 
 #define HEAD_KNOWN_KEYS "allow, approved-by, compensates, lock_timeout, loses, replaces, requires, store"
@@ -108,6 +110,15 @@ head_error(int line, const char *detail, const char *item)
 			 errhint("Known keys of \"-- tapmig: key=value\" are: %s.", HEAD_KNOWN_KEYS)));
 }
 
+/* A name in quotes that are the directive's, since SQL would need none. */
+static bool
+head_is_plain_name(const char *text)
+{
+	size_t		len = strspn(text + 1, "abcdefghijklmnopqrstuvwxyz0123456789_$.");
+
+	return text[0] == '"' && text[1 + len] == '"' && text[2 + len] == '\0';
+}
+
 /* Takes one item, "key=value" or a further value of the key before it. */
 static void
 head_item(HeadValues *head, const char *item, int line)
@@ -141,7 +152,7 @@ head_item(HeadValues *head, const char *item, int line)
 								  head_keys[head->last].name), item);
 
 	text = head_trim(value, value + strlen(value));
-	if (text[0] == '"')
+	if (text[0] == '"' && (!head_keys[head->last].names || head_is_plain_name(text)))
 	{
 		char	   *to = text;
 		char	   *from = text + 1;
@@ -291,6 +302,84 @@ head_check_versions(List *values, const char *key, bool ranges)
 	}
 }
 
+/*
+ * The next part of a name, as SQL reads an identifier; *text is moved behind it.
+ * NULL where there is none.
+ */
+static char *
+head_name_part(char **text)
+{
+	char	   *p = *text;
+	char	   *start;
+	char	   *part;
+
+	while (head_is_space(*p))
+		p++;
+	start = p;
+	if (*p == '"')
+	{
+		char	   *to = part = palloc(strlen(p) + 1);
+
+		for (p++; *p != '\0'; p++)
+		{
+			if (*p == '"' && p[1] != '"')
+				break;
+			if (*p == '"')
+				p++;
+			*to++ = *p;
+		}
+		if (*p != '"')
+			return NULL;
+		p++;
+		*to = '\0';
+	}
+	else
+	{
+		while (*p != '\0' && *p != '.' && *p != '"' && !head_is_space(*p))
+			p++;
+		part = downcase_identifier(start, p - start, false, false);
+	}
+	while (head_is_space(*p))
+		p++;
+	*text = p;
+	truncate_identifier(part, strlen(part), false);
+	return part[0] == '\0' ? NULL : part;
+}
+
+/* Reads the names of tables and columns; TM009 where one is none. */
+static List *
+head_check_names(List *values, const char *key)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	foreach(lc, values)
+	{
+		char	   *value = lfirst(lc);
+		char	   *p = value;
+		ScriptName *name = palloc0(sizeof(ScriptName));
+		bool		good = true;
+
+		name->text = value;
+		do
+		{
+			char	   *part = head_name_part(&p);
+
+			good = part != NULL && name->n < SCRIPT_NAME_PARTS && (*p == '.' || *p == '\0');
+			if (good)
+				name->parts[name->n++] = part;
+		} while (good && *p++ == '.');
+		if (!good)
+			ereport(ERROR,
+					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+					 errmsg("directive \"%s=%s\" is not understood", key, head_quote(value)),
+					 errdetail("It does not name a table or a column."),
+					 errhint("Write table, schema.table, table.column or schema.table.column, in double quotes what SQL would need them for.")));
+		names = lappend(names, name);
+	}
+	return names;
+}
+
 static void
 head_check(Script *script, const HeadValues *head)
 {
@@ -334,7 +423,8 @@ head_check(Script *script, const HeadValues *head)
 				 errdetail("It is neither on nor off."),
 				 errhint("Write store=off to keep the script's text out of tapmig.scripts.")));
 
-	if (head_values(script, head, "loses") != NIL && head_values(script, head, "approved-by") == NIL)
+	d->loses = head_check_names(head_values(script, head, "loses"), "loses");
+	if (d->loses != NIL && head_values(script, head, "approved-by") == NIL)
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("directive \"loses\" needs \"approved-by\""),
