@@ -47,6 +47,7 @@ static int	settings_rehearse_limit;
 static int	settings_out_of_order;
 static int	settings_lint;
 static int	settings_lint_rows;
+static int	settings_data_loss;
 static bool settings_store_sql;
 
 /*
@@ -181,6 +182,16 @@ settings_define(void)
 							0,
 							NULL, NULL, NULL);
 
+	DefineCustomEnumVariable("tapmig.data_loss",
+							 "What happens to a script that loses data which it does not list.",
+							 "A script that lists any with \"loses\" is refused unless this is \"allow\".",
+							 &settings_data_loss,
+							 SETTINGS_WARN,
+							 settings_policies,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
 	DefineCustomBoolVariable("tapmig.store_sql",
 							 "Keep the text of the scripts that ran.",
 							 NULL,
@@ -235,5 +246,6 @@ settings_read(Settings *settings, const char *track)
 	settings->out_of_order = (SettingsPolicy) settings_out_of_order;
 	settings->lint = (SettingsPolicy) settings_lint;
 	settings->lint_rows = settings_lint_rows;
+	settings->data_loss = (SettingsPolicy) settings_data_loss;
 	settings->store_sql = settings_store_sql;
 }

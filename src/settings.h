@@ -23,6 +23,7 @@ typedef struct Settings
 	SettingsPolicy out_of_order;
 	SettingsPolicy lint;		/* SETTINGS_ALLOW: off */
 	int			lint_rows;		/* rows above which a hazard is an error */
+	SettingsPolicy data_loss;
 	bool		store_sql;
 } Settings;
 

@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 
+#include "data_loss.h"
 #include "executor.h"
 #include "rehearsal.h"
 #include "retry.h"
@@ -25,4 +26,5 @@ _PG_init(void)
 	executor_install_hooks();
 	retry_install_hooks();
 	rehearsal_install_hooks();
+	data_loss_install_hooks();
 }
