@@ -294,7 +294,12 @@ data_loss_brings_all(Plan *plan)
 	switch (nodeTag(plan))
 	{
 		case T_SeqScan:
+		case T_FunctionScan:
+		case T_ValuesScan:
+		case T_CteScan:
 			return true;
+		case T_SubqueryScan:
+			return data_loss_brings_all(((SubqueryScan *) plan)->subplan);
 		case T_IndexScan:
 			return ((IndexScan *) plan)->indexqual == NIL;
 		case T_Append:

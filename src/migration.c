@@ -37,6 +37,7 @@
 #include "utils/timestamp.h"
 
 #include "admission.h"
+#include "data_loss.h"
 #include "errors.h"
 #include "executor.h"
 #include "held_locks.h"
@@ -57,6 +58,7 @@ typedef struct Migration
 	bool		needs_worker;	/* the script is, or turned out to be, stepwise */
 	bool		try_again;		/* a lock could not be had: another try is due */
 	Retry	   *retry;			/* NULL until the script's first try */
+	DataLoss   *loss;			/* likewise */
 	ExecutorRefusal refusal;
 	TimestampTz started_at;
 } Migration;
@@ -270,11 +272,16 @@ migration_execute(Migration *migration)
 	options.refusal = migration->may_launch ? &migration->refusal : NULL;
 	if (migration->retry == NULL)
 		migration->retry = retry_create(&request->settings, request->version.label);
+	if (migration->loss == NULL)
+		migration->loss = data_loss_create(&request->settings, request->script);
 	options.observer = &observer;
 
 	migration->trying = true;
 	retry_begin(migration->retry, options.lock_timeout_ms > 0);
+	data_loss_begin(migration->loss, true);
 	executor_run(request->script, migration->shape, &options);
+	data_loss_end(migration->loss);
+	data_loss_finish(migration->loss);
 	migration_record(migration, out_of_order);
 	retry_end(migration->retry, false);
 	return MIGRATION_APPLIED;
@@ -303,6 +310,8 @@ migration_end_try(Migration *migration, MemoryContext context, int level)
 {
 	ErrorData  *edata;
 
+	if (migration->loss != NULL)
+		data_loss_end(migration->loss);
 	if (migration->retry != NULL)
 		retry_end(migration->retry, true);
 	MemoryContextSwitchTo(context);

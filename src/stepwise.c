@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 
 #include "admission.h"
+#include "data_loss.h"
 #include "errors.h"
 #include "executor.h"
 #include "index_repair.h"
@@ -54,6 +55,7 @@ typedef struct Stepwise
 	ExecutorRefusal refusal;
 	Retry	   *retry;			/* of the step that is tried */
 	int			retry_step;
+	DataLoss   *loss;
 	StepwiseOutcome outcome;
 	int			first_cut;		/* what the caller's own try has shown, 0: nothing */
 } Stepwise;
@@ -707,6 +709,10 @@ stepwise_try_nontransactional(Stepwise *s, int step, int index)
 static void
 stepwise_run_steps(Stepwise *s)
 {
+	bool		resumed = s->progress.steps_done > 0;
+
+	s->loss = data_loss_create(&s->request->settings, s->request->script);
+
 	/* A human's word may have finished the last step. */
 	if (s->progress.steps_done >= s->shape->steps)
 	{
@@ -727,11 +733,15 @@ stepwise_run_steps(Stepwise *s)
 		if (s->retry == NULL || step != s->retry_step)
 			s->retry = retry_create(&s->request->settings, s->request->version.label);
 		s->retry_step = step;
+		data_loss_begin(s->loss, false);
 		if (alone >= 0)
 			stepwise_try_nontransactional(s, step, alone);
 		else
 			(void) stepwise_run_transactional(s, step, from, to);
 	}
+	data_loss_end(s->loss);
+	if (!resumed)
+		data_loss_finish(s->loss);
 }
 
 /* Writes how the attempt ended, in a transaction of its own. */
