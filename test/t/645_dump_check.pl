@@ -229,8 +229,22 @@ for my $case ([ INT => 130 ], [ TERM => 143 ])
 	$runner->signal($case->[0]);
 	($exit, $out, $err) = $runner->finish(60);
 	is($exit, $case->[1], "$case->[0]: exit code $case->[1]") or diag $err;
+	unlike($err, qr/the server finishes|could not be built/, 'nothing else is said to be wrong, or to go on');
 	is(databases(), $before + 1, 'the database is dropped');
 }
+
+# A database that was not there yet when it was dropped would stay.
+my $holder = session($node);
+ok(!$holder->try($_)->{error}, $_) for 'BEGIN', "COMMENT ON DATABASE template0 IS 'held'";
+my $runner = start_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { TMPDIR => $tmp });
+ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%' AND wait_event_type = 'Lock')"),
+	'CREATE DATABASE waits');
+$runner->signal('TERM');
+($exit, $out, $err) = $runner->finish(60);
+is($exit, 143, 'TERM: exit code 143') or diag $err;
+$holder->try('ROLLBACK');
+ok(wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%'"), 'CREATE DATABASE has ended');
+is(databases(), $before + 1, 'the database is not there');
 ($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { PGUSER => 'deployer' });
 is("$exit|$out", '3|', 'without the right to make a database: exit code 3');
 like($err, qr/permission denied to create database\n(?s:.*)HINT:  tapmig check needs a role that may create databases/, 'its message');
