@@ -389,8 +389,13 @@ case $rc in
 	'Each migration is recorded whole or not at all: run this again.' exit 3 ;;
 4) advise ERROR failed "tapmig $1: the migrations and the database do not fit together; nothing was guessed" \
 	'The message before this one says what. tapmig status shows all of it.' exit 4 ;;
-6) advise ERROR failed "tapmig $1: a version is not applied" \
-	'Run the migrations first.' exit 6 ;;
+6)
+	case $1 in
+	promote) advise ERROR failed 'tapmig promote: not everything was promoted' \
+		'The messages before this one say what waits, for what and how long. Run this again then.' exit 6 ;;
+	*) advise ERROR failed "tapmig $1: a version is not applied" 'Run the migrations first.' exit 6 ;;
+	esac
+	;;
 7) advise ERROR failed "tapmig $1: still busy or blocked after $((try + 1)) tries" \
 	'The message before this one says by whom. Run this again when they are done.' exit 7 ;;
 143 | 130) emit WARNING terminated "tapmig $1: terminated" exit "$rc" ;;
