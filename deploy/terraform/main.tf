@@ -10,13 +10,17 @@ terraform {
 
 locals {
   # What tapmig reads: VERSION_name.sql, VERSION_name/up.sql and
-  # VERSION_name/migration.sql, no hidden files (an editor's may be links to
-  # nowhere), no schema.sql. Only names and contents count, so that the hash is
-  # the same on every machine.
+  # VERSION_name/migration.sql, and the directories of Sqitch and
+  # graphile-migrate; no hidden files (an editor's may be links to nowhere), no
+  # schema.sql. Only names and contents count, so that the hash is the same on
+  # every machine.
   files = {
     for file in setunion(
       fileset(var.directory, "[^.]*.sql"),
       fileset(var.directory, "[^.]*/{up,migration}.sql"),
+      fileset(var.directory, "sqitch.plan"),
+      fileset(var.directory, "deploy/**/[^.]*.sql"),
+      fileset(var.directory, "committed/[^.]*.sql"),
     ) : file => filesha256("${var.directory}/${file}") if file != "schema.sql"
   }
   hash = sha256(jsonencode(local.files))

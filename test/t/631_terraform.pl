@@ -210,6 +210,36 @@ apply_ok($config, 'planned anew', @triggered);
 is(logged(), 'upload run application', 'planned anew, it is');
 is(applied('module'), '001 002 003 004 005 006 007 008 009 010', 'all are in');
 
+# Other tools' directories
+my %layout = (
+	sqitch   => [ { 'sqitch.plan' => "%project=x\n", 'deploy/a.sql' => "SELECT 1;\n" }, 'deploy/more/b.sql', 'sqitch.plan' ],
+	graphile => [ { 'current.sql' => '', 'committed/000001.sql' => "SELECT 1;\n" }, 'committed/000002.sql' ]);
+mkdir "$work/layout" or die;
+for my $tool (sort keys %layout)
+{
+	my ($given, @changes) = @{ $layout{$tool} };
+	my $directory = migrations_dir($given);
+
+	write_file("$work/layout/$tool.tf", "module \"$tool\" {\n  source = \"$top/deploy/terraform\"\n" .
+		  "  directory = \"$directory\"\n  command = \"true\"\n}\n");
+	$layout{$tool} = [ $directory, @changes ];
+}
+init_ok("$work/layout");
+apply_ok("$work/layout", 'other layouts');
+for my $tool (sort keys %layout)
+{
+	my ($directory, @changes) = @{ $layout{$tool} };
+
+	for my $file (@changes)
+	{
+		is(planned("$work/layout"), 0, "$tool: the plan is empty");
+		mkdir "$directory/" . ($file =~ s{/[^/]*$}{}r) if $file =~ m{/};
+		write_file("$directory/$file", "SELECT 2;\n");
+		is(planned("$work/layout"), 2, "$tool: $file is planned");
+		apply_ok("$work/layout", $file);
+	}
+}
+
 # A wrong directory
 for my $wrong (scratch_dir(), $elsewhere, "$work/nosuch")
 {
