@@ -34,7 +34,8 @@ corrections_find(Request *request, const char *what)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot %s migration %s: it is not in the ledger",
 						what, request->version.label),
-				 errdetail("The track is \"%s\".", request->track)));
+				 errdetail("The track is \"%s\".", request->track),
+				 errhint("Name a version, and its track, that tapmig.schema_migrations (tapmig status) has.")));
 	return row;
 }
 
@@ -123,7 +124,8 @@ corrections_accept(Request *request, const char *why)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration %s is recorded with this text already",
-						request->version.label)));
+						request->version.label),
+				 errhint("Nothing is left to accept.")));
 	request_read_script(request);
 	ledger_accept(&request->identity, request->track, &request->version,
 				  request->checksum, request_fingerprint(request),
@@ -171,7 +173,8 @@ corrections_find_attempt(Request *request, const char *what)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot %s migration %s: no stepwise run of it is interrupted or failed",
 						what, request->version.label),
-				 errdetail("The track is \"%s\".", request->track)));
+				 errdetail("The track is \"%s\".", request->track),
+				 errhint("tapmig.attempts (tapmig status) has what was tried. What failed in one transaction left nothing: run it again.")));
 	return progress;
 }
 

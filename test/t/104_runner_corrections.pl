@@ -94,7 +94,10 @@ is("$exit|$out|$err", "0|withdrawn 77\n|", 'withdraw');
 is(sql_value($node, "SELECT reason FROM tapmig.history WHERE event = 'withdrawn'"), q{it's "wrong"}, 'with its reason');
 ($exit, $out, $err) = tapmig('withdraw', '77', @other, '--why', 'again');
 is($exit, 1, 'what is not registered: exit code 1');
-like($err, qr/nothing was recorded \(SQLSTATE 55000\)/, 'its message');
+like($err, qr/^HINT:  .*\n.*nothing was recorded \(SQLSTATE 55000\)/m, 'its message, and a next step');
+($exit, $out, $err) = tapmig('abandon', '2', '--why', 'no');
+is($exit, 1, 'abandon of what is not under way: exit code 1');
+like($err, qr/no stepwise run of it .*\n.*\nHINT:  /, 'its message, and a next step');
 ($exit, $out, $err) = tapmig('withdraw', '2', @other);
 is($exit, 2, 'without a reason: exit code 2');
 
@@ -105,6 +108,7 @@ write_file("$dir/002_b.sql", "CREATE TABLE b (i int, \xc3\xa4 text);\n");
 is($exit, 4, 'an edited file stops up');
 ($exit, $out, $err) = tapmig('accept', '2', '--dir', $dir, '--why', "two\nlines, \$HOME `id` \\");
 is("$exit|$out|$err", "0|accepted 002_b\n|", 'accept');
+like((tapmig('accept', '2', '--dir', $dir, '--why', 'again'))[2], qr/recorded with this text already\nHINT:  /, 'again: there is nothing to accept');
 is(sql_value($node, "SELECT reason FROM tapmig.history WHERE event = 'accepted'"), "two\nlines, \$HOME `id` \\", 'with its reason');
 is(sql_value($node, "SELECT encode(checksum, 'hex') FROM tapmig.schema_migrations WHERE version = '002' AND track = 'main'"),
 	sha256_file("$dir/002_b.sql"), "and the file's checksum");
@@ -112,7 +116,7 @@ is(sql_value($node, "SELECT encode(checksum, 'hex') FROM tapmig.schema_migration
 is($exit, 2, 'accept without a file: exit code 2');
 ($exit, $out, $err) = tapmig('accept', '11', '--dir', $dir, '--why', 'x');
 is($exit, 1, 'accept of what is not applied: exit code 1');
-like($err, qr/SQLSTATE 55000/, 'its message');
+like($err, qr/^HINT:  .*\n.*SQLSTATE 55000/m, 'its message, and a next step');
 
 # ---------------------------------------------------------------------- gates
 

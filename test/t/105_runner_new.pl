@@ -75,6 +75,12 @@ is((stat "$dir/001_first.sql")[2] & 0777, 0666 & ~umask, "the file has the user'
 ($exit, $out, $err) = run_tapmig(undef, [ 'new', 'first' ], cwd => scratch_dir());
 is($exit, 2, 'no directory, none named: exit code 2');
 like($err, qr/HINT:  mkdir migrations, or/, 'says what to do');
+for my $case ([ 'a name that is too long', scratch_dir(), 'x' x 300 ], [ 'a directory that cannot be made', '/proc/nosuch', 'x' ])
+{
+	($exit, $out, $err) = run_tapmig(undef, [ 'new', '--dir', $case->[1], $case->[2] ]);
+	is("$exit|$out", '2|', "$case->[0]: exit code 2");
+	like($err, qr/^tapmig: cannot make .*\nHINT:  /m, "$case->[0]: its message, and a next step");
+}
 my $place = scratch_dir();
 mkdir "$place/migrations";
 ($exit, $out, $err) = run_tapmig(undef, [ 'new', 'first' ], cwd => $place);
