@@ -100,6 +100,12 @@ is(tapmig('plan', '--json'), 1, 'plan --json of a script that cannot be read');
 is_deeply([ map { $_->{shape} } @{ objects()->[0]{migrations} } ], [ 'unreadable', 'transactional' ], 'says which');
 is(scalar @{ objects() }, 1, 'in one object');
 write_file("$dir/001_a.sql", "CREATE TABLE other ();\n");
+write_file("$dir/002.5_low.sql", "SELECT 1;\n");
+is(tapmig('up', '--json', { env => { PGOPTIONS => '-c tapmig.out_of_order=error' } }), 4, 'a plan that is wrong');
+is_deeply([ map { [ @$_{qw(event message detail exit)} ] } @{ objects() } ],
+	[ [ 'error', 'the plan is wrong; nothing was run', '002.5_low is out_of_order: below 003, the highest applied', 4 ] ], 'says which');
+like($err, qr/^tapmig: 002\.5_low is out_of_order: .*\ntapmig: the plan is wrong; nothing was run\nHINT:  /, 'on the terminal too');
+unlink "$dir/002.5_low.sql" or die;
 is(tapmig('up', '--json'), 4, 'an edited file');
 is_deeply([ @{ objects()->[0] }{qw(migration sqlstate exit)} ], [ '001_a', 'TM001', 4 ], 'its object');
 like(objects()->[0]{hint}, qr/accept/, 'its hint');
