@@ -4,6 +4,7 @@
 #   make install        installs it there (and bin/tapmig into its bin directory)
 #   make demo           a tour on a throw-away server; installs what it lacks
 #   make test           all tests, likewise; TESTS='name ...' for some of them
+#   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
 #   make psql           psql in a throw-away server with the extension
 #   make format         clang-format over src
 #   make clean
@@ -13,7 +14,7 @@
 
 # These work on a machine that has only git and make yet, so that nothing may
 # ask pg_config before they run.
-HOUSE_TARGETS = demo test psql packages format help
+HOUSE_TARGETS = demo test chaos psql packages format help
 
 .PHONY: all $(HOUSE_TARGETS)
 .DEFAULT_GOAL = all
@@ -23,6 +24,9 @@ demo:
 
 test:
 	@bash test/lib/run.sh $(TESTS)
+
+chaos:
+	@bash test/chaos/chaos.sh $(ARGS)
 
 psql:
 	@bash test/lib/psql.sh

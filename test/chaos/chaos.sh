@@ -1,0 +1,30 @@
+#!/bin/bash
+# chaos.sh [--rounds N] [--seed N] ...: what "make chaos" does: test/chaos/chaos.pl
+# on a private copy of PostgreSQL. ARGS="--rounds 20" hands options on. Exit 0
+# only when each round held. build/chaos-logs has the logs of a failure.
+
+set -uo pipefail
+
+# shellcheck source-path=SCRIPTDIR source=../lib/house.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/house.sh"
+
+house_begin test
+house_build || exit 1
+house_install || exit 1
+
+mkdir "$RUN/work/tap"
+house_own "$RUN/work/tap"
+export PG_REGRESS=$PGXS_TEST/regress/pg_regress
+export PERL5LIB=$PGXS_TEST/perl:$RUN/tree/test/perl
+export TESTDIR=$RUN/work/tap TESTDATADIR=$RUN/work/tap/tmp_check TESTLOGDIR=$RUN/work/tap/tmp_check/log
+export TAPMIG_TOP=$RUN/tree TAPMIG_BIN=$BINDIR/tapmig CHAOS_SHOW=1
+cd "$TESTDIR" || exit 1
+status=0
+house_run perl "$RUN/tree/test/chaos/chaos.pl" "$@" || status=$?
+if [ "$status" != 0 ]; then
+  rm -rf "$TOP/build/chaos-logs"
+  mkdir -p "$TOP/build/chaos-logs"
+  cp -R "$TESTDIR/tmp_check/log/." "$TOP/build/chaos-logs/"
+  echo "Logs of this run: build/chaos-logs"
+fi
+exit "$status"
