@@ -55,6 +55,7 @@ my $bound      = 90;
 my $began      = Time::HiRes::time();
 my $node       = tapmig_node('main', conf => <<'CONF');
 restart_after_crash = on
+dynamic_shared_memory_type = mmap
 max_worker_processes = 5
 max_parallel_workers = 1
 log_error_verbosity = verbose
@@ -246,6 +247,7 @@ sub plan_round
 			track => $plan{tracks}[ $slot % 2 ],
 		};
 	}
+	$plan{slow} = $dice->(3);
 	my $n = 8 + $dice->(10);
 	my @weighted = ((qw(kill_client) x 3), (qw(terminate) x 3), (qw(terminate_worker) x 4), (qw(cancel) x 3),
 		(qw(cancel_worker) x 2), qw(kill_backend kill_worker fast fill), (qw(immediate) x 2), (qw(signal freeze) x 2), (qw(lock) x 6), (qw(snapshot) x 4));
@@ -494,9 +496,11 @@ sub inject
 	}
 	elsif ($what eq 'lock')
 	{
-		my $table = pick(dice($fault->{which}), 'shared', 'shared', 'marks');
+		my %of = (unique => 'u', detach => 'p', drops => 'd', reindexes => 'x');
+		my @own = map { "$of{ $_->{kind} }_$_->{version}" } grep { $of{ $_->{kind} } } map { $plan->{scripts}{$_} } sort keys %{ $plan->{scripts} };
+		my $table = pick(dice($fault->{which}), 'shared', 'shared', 'marks', @own);
 		my $mode  = pick(dice($fault->{which} + 1), 'SHARE', 'ACCESS SHARE', 'ROW EXCLUSIVE', 'SHARE UPDATE EXCLUSIVE');
-		$mode = 'ACCESS SHARE' if $table eq 'marks';
+		$mode = 'ACCESS SHARE' if $table eq 'marks' || $table =~ /^[pd]/;
 		spawn_psql($id, "BEGIN;\nLOCK TABLE $plan->{schema}.$table IN $mode MODE;\nSELECT pg_sleep(0.9);\nROLLBACK;\n");
 	}
 	elsif ($what eq 'snapshot')
@@ -529,6 +533,7 @@ sub set_up
 			grep { defined } map { $plan->{scripts}{$_}{setup} } sort keys %{ $plan->{scripts} }));
 
 	die "round $plan->{round}: $r->{message}" unless $r->{ok};
+	sql_try($node, "ALTER TABLE tapmig.$_ " . ($plan->{slow} ? 'ENABLE ALWAYS' : 'DISABLE') . ' TRIGGER zz_slow') for qw(attempts history);
 	for my $track (@{ $plan->{tracks} })
 	{
 		$plan->{dir}{$track} = "$scratch/$track";
@@ -683,6 +688,21 @@ sub check
 	problem("$when: ledger: " . join('|', map { $_ // '' } @$_)) for rows('SELECT * FROM tapmig.verify()');
 	problem("$when: the migration lock is held") if value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 3");
 	problem("$when: the history has $others{$_} $_") for keys %others;
+	for my $track (@{ $plan->{tracks} })
+	{
+		my $versions = join ', ', map { "'$_->{name}'" } grep { $_->{track} eq $track } map { $plan->{scripts}{$_} } sort keys %{ $plan->{scripts} };
+
+		for my $row (rows("SELECT version, state FROM tapmig.plan(ARRAY[$versions], track => '$track')"))
+		{
+			my ($version, $state) = @$row;
+
+			problem("$when: the plan calls $version $state") if ($applied{$version} ? 1 : 0) != ($state eq 'applied' ? 1 : 0) || $state !~ /^(?:applied|pending|out_of_order|failed|interrupted)$/;
+		}
+	}
+	problem("$when: tapmig.running has " . join('|', map { $_ // '' } @$_)) for rows('SELECT * FROM tapmig.running');
+	problem("$when: the text of $_->[0] is not kept") for rows("SELECT m.version FROM tapmig.schema_migrations m LEFT JOIN tapmig.scripts s USING (checksum) WHERE m.track IN $tracks AND sha256(convert_to(s.sql, 'UTF8')) IS DISTINCT FROM m.checksum");
+	my @segments = glob($node->data_dir . '/pg_dynshmem/mmap.*');
+	problem("$when: " . @segments . ' segments of shared memory') if @segments > 12;
 	for my $version (keys %applied, keys %events, keys %marks)
 	{
 		problem("$when: what is version $version?") unless $plan->{scripts}{$version};
@@ -818,12 +838,26 @@ sub play
 	}
 	else
 	{
+		my $kept = ($ENV{TESTLOGDIR} // '.') . "/round$round";
+		mkdir $kept;
+		write_file("$kept/" . ($_ =~ s/.*\///r), read_file($_)) for grep { -f } glob("$scratch/r${round}_*"), glob("$scratch/f${round}_*");
 		print STDERR "# faults: " . join(' ', map { sprintf '%.2f:%s%s', $_->{at}, $_->{what}, $_->{hit} ? '' : '(missed)' } @{ $plan->{faults} }) . "\n";
 	}
 	return $good;
 }
 
 sql_try($node, 'CREATE ROLE chaos_builder');
+
+# Widens the time between what a statement did and the word that it is done
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION public.chaos_slow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_catalog.pg_sleep(pg_catalog.random() * 0.05);
+	RETURN NEW;
+END $$;
+CREATE TRIGGER zz_slow BEFORE INSERT OR UPDATE ON tapmig.attempts FOR EACH ROW EXECUTE FUNCTION public.chaos_slow();
+CREATE TRIGGER zz_slow BEFORE INSERT ON tapmig.history FOR EACH ROW EXECUTE FUNCTION public.chaos_slow();
+SQL
 my $played = 0;
 for my $round ($first .. $first + $rounds - 1)
 {
