@@ -15,7 +15,8 @@ house_install || exit 1
 mkdir "$RUN/work/tap"
 house_own "$RUN/work/tap"
 export PG_REGRESS=$PGXS_TEST/regress/pg_regress
-export PERL5LIB=$PGXS_TEST/perl:$RUN/tree/test/perl
+# The caller's own directories come last: for a PostgreSQL without test modules
+export PERL5LIB=$PGXS_TEST/perl:$RUN/tree/test/perl${PERL5LIB:+:$PERL5LIB}
 export TESTDIR=$RUN/work/tap TESTDATADIR=$RUN/work/tap/tmp_check TESTLOGDIR=$RUN/work/tap/tmp_check/log
 export TAPMIG_TOP=$RUN/tree TAPMIG_BIN=$BINDIR/tapmig CHAOS_SHOW=1
 cd "$TESTDIR" || exit 1
