@@ -188,6 +188,21 @@ my %kinds = (
 		marks => [ 1, 3, 5 ],
 		holds => "VALID('S.un_V_a')",
 	},
+	noisy => {
+		sql   => "MARK(1);\nVACUUM (VERBOSE) S.shared;\nDO \$\$ BEGIN FOR i IN 1 .. 3000 LOOP RAISE NOTICE '%', repeat('noise ', 20); END LOOP; END \$\$;\nMARK(3);\nVACUUM S.filler;\nMARK(5);\n",
+		marks => [ 1, 3, 5 ],
+	},
+	schemas => {
+		setup => "CREATE SCHEMA SX; CREATE TABLE SX.a AS SELECT g AS a, g AS b FROM generate_series(1, 1000) g; CREATE INDEX a_a ON SX.a (a); CREATE TABLE SX.b AS SELECT g AS a FROM generate_series(1, 1000) g; CREATE UNIQUE INDEX b_a ON SX.b (a)",
+		sql   => "MARK(1);\nREINDEX SCHEMA CONCURRENTLY SX;\nMARK(3);\n",
+		marks => [ 1, 3 ],
+		holds => "(SELECT count(*) FILTER (WHERE indisvalid) = 2 AND count(*) = 2 FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = 'SX'::regnamespace)",
+	},
+	requires => {
+		sql   => "-- tapmig: requires=PREVIOUS\nMARK(1);\nVACUUM S.filler;\nMARK(3);\n",
+		marks => [ 1, 3 ],
+		holds => "tapmig.is_applied('PREVIOUS', (SELECT track FROM tapmig.schema_migrations WHERE version = 'V' ORDER BY applied_at DESC LIMIT 1))",
+	},
 	read_levels => {
 		sql   => "BEGIN ISOLATION LEVEL REPEATABLE READ;\nMARK(1);\nCREATE TABLE S.rl_V (a int);\nCOMMIT;\n",
 		marks => [1],
@@ -203,6 +218,8 @@ sub fill_in
 	$text =~ s/\bMARK\((\d)\)/INSERT INTO S.marks VALUES ('V', $1)/g;
 	$text =~ s/\bVALID\(('[^']*')\)/(SELECT indisvalid AND indisready AND indislive FROM pg_index WHERE indexrelid = $1::regclass)/g;
 	$text =~ s/\bS\b(?=[. ;]|$)/$schema/gm;
+	$text =~ s/\bSX\b/${schema}_$version/g;
+	$text =~ s/\bPREVIOUS\b/$version - 1/ge;
 	$text =~ s/'V'/'$version'/g;
 	$text =~ s/_V(?![A-Z])/_$version/g;
 	return $text;
@@ -223,6 +240,8 @@ sub plan_round
 
 		# What fails until it is mended holds up "up", so it is not the first
 		@kinds = ((grep { !$kinds{$_}{stays} } @kinds), (grep { $kinds{$_}{stays} } @kinds)) if $dice->(4);
+		# It needs the one before it
+		$kinds[0] = 'table' if $kinds[0] eq 'requires';
 		for my $kind (@kinds)
 		{
 			my $version = ++$next;
@@ -325,7 +344,7 @@ sub problem
 }
 
 my %expected = map { $_ => 1 } qw(
-  TM004 TM005 57014 57P01 57P02 57P03 53300 08006 08001 22012 23505 40001);
+  TM004 TM005 TM006 57014 57P01 57P02 57P03 53300 08006 08001 22012 23505 40001);
 
 # What a runner or client said: which versions it reports as applied, and codes.
 sub read_output
@@ -833,7 +852,7 @@ sub play
 	my $good = @problems == $before;
 	if ($good)
 	{
-		sql_try($node, "DROP SCHEMA $plan->{schema} CASCADE");
+		sql_try($node, "DROP SCHEMA $_ CASCADE") for map { $_->[0] } rows("SELECT nspname FROM pg_namespace WHERE nspname ~ '^$plan->{schema}(_|\$)'");
 		unlink glob("$scratch/r${round}_*"), glob("$scratch/f${round}_*");
 	}
 	else

@@ -1,8 +1,11 @@
-# A few rounds of test/chaos/chaos.pl; "make chaos" runs more of them.
+# A few rounds of test/chaos/chaos.pl, a new seed each time; "make chaos" plays
+# more of them.
 
 use strict;
 use warnings;
 
-use TapmigTest;
+use FindBin qw($RealBin);
 
-exec $^X, top_dir() . '/test/chaos/chaos.pl', '--rounds', 6, '--seconds', 50, '--window', 2 or die $!;
+# Without TapmigTest, whose modules send this process's output to a log.
+exec $^X, "$RealBin/../chaos/chaos.pl", '--rounds', 6, '--seconds', 40, '--window', 2
+  or die "test/chaos/chaos.pl: $!";
