@@ -394,8 +394,7 @@ index_repair_judge(RawStmt *raw, const char *sql, bool interrupted,
 			index_repair_judge_drop((DropStmt *) raw->stmt, interrupted, repair);
 			break;
 		case T_ReindexStmt:
-			index_repair_judge_reindex((ReindexStmt *) raw->stmt, interrupted,
-									   repair);
+			index_repair_judge_reindex((ReindexStmt *) raw->stmt, repair);
 			break;
 		case T_AlterTableStmt:
 			index_repair_judge_detach((AlterTableStmt *) raw->stmt, interrupted,

@@ -61,8 +61,7 @@ extern bool index_repair_is_made_of(const char *name, const char *name1,
 									const char *name2, const char *label);
 
 /* index_repair_reindex.c */
-extern void index_repair_judge_reindex(ReindexStmt *stmt, bool interrupted,
-									   IndexRepair *repair);
+extern void index_repair_judge_reindex(ReindexStmt *stmt, IndexRepair *repair);
 extern void index_repair_check_reindex(ReindexStmt *stmt);
 
 #endif							/* TAPMIG_INDEX_REPAIR_INTERNAL_H */

@@ -239,8 +239,7 @@ index_repair_toast_of(Oid table)
 
 /* REINDEX CONCURRENTLY. */
 void
-index_repair_judge_reindex(ReindexStmt *stmt, bool interrupted,
-						   IndexRepair *repair)
+index_repair_judge_reindex(ReindexStmt *stmt, IndexRepair *repair)
 {
 	List	   *tables = NIL;
 	Oid			schema = InvalidOid;
@@ -270,14 +269,12 @@ index_repair_judge_reindex(ReindexStmt *stmt, bool interrupted,
 
 		case REINDEX_OBJECT_SCHEMA:
 			schema = get_namespace_oid(stmt->name, true);
-			if (!interrupted || !OidIsValid(schema))
+			if (!OidIsValid(schema))
 				return;
 			tables = index_repair_tables_of(schema);
 			break;
 
 		case REINDEX_OBJECT_DATABASE:
-			if (!interrupted)
-				return;
 			tables = index_repair_tables_of(InvalidOid);
 			break;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--keep-going]
+# chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--kinds K,K] [--keep-going]
 #
 # Random scripts, eight runners at once, and a fault injector; after each round
 # the ledger, the effects and the server are compared. "make chaos" starts it,
@@ -45,10 +45,11 @@ my $seed       = POSIX::floor(Time::HiRes::time() * 1000) % 1_000_000_000;
 my $first      = 1;
 my $window     = 3;
 my $keep_going = 0;
+my $only       = '';
 
 GetOptions('rounds=i' => \$rounds, 'seconds=i' => \$seconds, 'seed=i' => \$seed, 'first=i' => \$first,
-	'window=f' => \$window, 'keep-going' => \$keep_going)
-  or die "usage: chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--keep-going]\n";
+	'window=f' => \$window, 'kinds=s' => \$only, 'keep-going' => \$keep_going)
+  or die "usage: chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--kinds K,K] [--keep-going]\n";
 
 my $runners    = 8;
 my $bound      = 90;
@@ -235,7 +236,7 @@ sub plan_round
 	for my $track (@{ $plan{tracks} })
 	{
 		my %files;
-		my @names = sort keys %kinds;
+		my @names = $only ne '' ? split(/,/, $only) : sort keys %kinds;
 		my @kinds = map { pick($dice, @names) } 1 .. 8 + $dice->(8);
 
 		# What fails until it is mended holds up "up", so it is not the first
