@@ -5,6 +5,7 @@
 #   make demo           a tour on a throw-away server; installs what it lacks
 #   make test           all tests, likewise; TESTS='name ...' for some of them
 #   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
+#   make equality       psql against tapmig on all of PostgreSQL's own scripts (long)
 #   make psql           psql in a throw-away server with the extension
 #   make format         clang-format over src
 #   make clean
@@ -14,7 +15,7 @@
 
 # These work on a machine that has only git and make yet, so that nothing may
 # ask pg_config before they run.
-HOUSE_TARGETS = demo test chaos psql packages format help
+HOUSE_TARGETS = demo test chaos equality psql packages format help
 
 .PHONY: all $(HOUSE_TARGETS)
 .DEFAULT_GOAL = all
@@ -27,6 +28,9 @@ test:
 
 chaos:
 	@bash test/chaos/chaos.sh $(ARGS)
+
+equality:
+	@EQUALITY=all bash test/lib/run.sh 710_equality
 
 psql:
 	@bash test/lib/psql.sh
