@@ -62,11 +62,11 @@ sub script_pieces
 {
 	my ($text, $variables) = @_;
 	my @pieces;
-	my ($piece, $depth, $atomic, $conforming, @words) = ('', 0, 0, 1);
+	my ($piece, $depth, $atomic, $conforming, $own, @words) = ('', 0, 0, 1, 0);
 	my $end = sub {
 		my ($kind) = @_;
-		push @pieces, { text => $piece, kind => $kind };
-		($piece, $depth, $atomic, @words) = ('', 0, 0);
+		push @pieces, { text => $piece, kind => $own ? 'refused' : $kind };
+		($piece, $depth, $atomic, $own, @words) = ('', 0, 0, 0);
 	};
 
 	pos($text) = 0;
@@ -88,7 +88,12 @@ sub script_pieces
 		elsif ($text =~ /\G(?:'(?:[^']|'')*'|"(?:[^"]|"")*")/gcs)     { $piece .= $&; }
 		elsif ($text =~ /\G(\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$).*?\1/gcs) { $piece .= $&; }
 		elsif ($text =~ /\G(?:::|:=)/gc) { $piece .= $&; }
-		elsif ($text =~ /\G:LASTOID\b/gc) { $piece .= "(SELECT max(oid) FROM pg_largeobject_metadata)"; }
+		elsif ($text =~ /\G:(['"]?)(?:LASTOID|LAST_ERROR_\w+|ERROR|SQLSTATE|ROW_COUNT|DBNAME|USER|HOST|PORT|(?:SERVER_)?VERSION\w*)\b\g1/gc)
+		{
+			# psql's own variables
+			$piece .= $&;
+			$own = 1;
+		}
 		elsif ($text =~ /\G:(['"]?)(\w+)\1/gc)
 		{
 			my ($all, $quote, $value) = ($&, $1, $variables->{$2});
@@ -149,12 +154,13 @@ sub script_pieces
 }
 
 # A block of BEGIN and COMMIT stays; of any other the transaction control is
-# taken out, and what is within runs.
+# taken out, and what is within runs. What has an effect in a transaction block
+# only goes out as well where there is none: tapmig's step is one.
 sub _transactions
 {
 	my ($pieces) = @_;
-	my ($begin, @control);
-	my $refuse = sub { $_->{kind} = 'refused' for @control; @control = (); undef $begin; };
+	my ($begin, @control, @local);
+	my $refuse = sub { $_->{kind} = 'refused' for @control, @local; @control = @local = (); undef $begin; };
 
 	for my $piece (@$pieces)
 	{
@@ -181,7 +187,12 @@ sub _transactions
 		{
 			push @control, $piece;
 			if (!$begin || $begin->{bad}) { $refuse->(); }
-			else                          { @control = (); undef $begin; }
+			else                          { @control = @local = (); undef $begin; }
+		}
+		elsif ($bare =~ /^SET\s+(?:LOCAL|TRANSACTION|CONSTRAINTS)\b/i)
+		{
+			push @local, $piece;
+			$refuse->() unless $begin;
 		}
 	}
 	$refuse->();
