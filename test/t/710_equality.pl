@@ -26,7 +26,7 @@ use TapmigEquality;
 use TapmigTest;
 use Test::More;
 
-my @some = qw(alter_table constraints copy2 create_procedure create_view enum foreign_key
+my @some = qw(alter_table constraints copy2 create_procedure create_view enum inherit
   insert plpgsql rules sequence strings temp triggers vacuum);
 
 # What is prepared for the scripts that come behind these.
