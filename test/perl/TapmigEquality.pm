@@ -124,7 +124,13 @@ sub script_pieces
 			}
 			$piece .= $all;
 			if ($line =~ /^getenv\s+(\w+)\s+(\w+)/) { $variables->{$1} = $ENV{$2}; }
-			elsif ($line =~ /^set\s+(\w+)\s*(.*)/) { $variables->{$1} = _joined($2, $variables); }
+			elsif ($line =~ /^set\s+(\w+)\s*(.*)/)
+			{
+				my ($name, $value) = ($1, _joined($2, $variables));
+				# Of psql's own variables none is filled in.
+				if ($value =~ /^:/) { delete $variables->{$name}; }
+				else                { $variables->{$name} = $value; }
+			}
 			$end->($all =~ /^$shown/ && $line !~ /[:`\\]/ ? 'command' : 'refused');
 		}
 		elsif ($text =~ /\G[;]/gc)

@@ -165,7 +165,16 @@ SKIP:
 		my $result = -e "$results/$script" ? read_file("$results/$script") : "error there is no result\n";
 
 		$kept += $1 if $result =~ /^kept (\d+)$/m;
-		my @unexplained = grep { !/^(\w+) (.*)/ || $1 eq 'error' || ($1 =~ /^(?:statement|dump)$/ && !explained($script, $1, $2)) } split /\n/, $result;
+		my @unexplained;
+
+		for my $line (split /\n/, $result)
+		{
+			my ($kind, $text) = $line =~ /^(\w+) (.*)/;
+
+			push @unexplained, $line
+			  if !defined $kind || $kind eq 'error'
+			  || (($kind eq 'statement' || $kind eq 'dump') && !explained($script, $kind, $text));
+		}
 		is(scalar @unexplained, 0, "$script, $1 of $2 statements in $3 s")
 		  or diag map { substr($_, 0, 400) . "\n" } @unexplained[ 0 .. (@unexplained > 9 ? 9 : $#unexplained) ]
 		  if $result =~ /^kept (\d*)\npieces (\d*)\nseconds (\d*)/;
