@@ -5,6 +5,9 @@
 #   make demo           a tour on a throw-away server; installs what it lacks
 #   make test           all tests, likewise; TESTS='name ...' for some of them
 #   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
+#   make test-all       the same on PostgreSQL 15, 17 and 18, as root, in roots of
+#                       Debian under build/; TEST_ON='17 18' for some versions
+#   make test-assert    the same on a PostgreSQL with assertions, built under build/
 #   make equality       psql against tapmig on all of PostgreSQL's own scripts (long)
 #   make psql           psql in a throw-away server with the extension
 #   make format         clang-format over src
@@ -15,7 +18,7 @@
 
 # These work on a machine that has only git and make yet, so that nothing may
 # ask pg_config before they run.
-HOUSE_TARGETS = demo test chaos equality psql packages format help
+HOUSE_TARGETS = demo test test-all test-assert chaos equality psql packages format help
 
 .PHONY: all $(HOUSE_TARGETS)
 .DEFAULT_GOAL = all
@@ -31,6 +34,12 @@ chaos:
 
 equality:
 	@EQUALITY=all bash test/lib/run.sh 710_equality
+
+test-all:
+	@bash test/lib/all.sh $(TESTS)
+
+test-assert:
+	@bash test/lib/assert.sh $(TESTS)
 
 psql:
 	@bash test/lib/psql.sh

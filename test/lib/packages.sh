@@ -1,9 +1,10 @@
 #!/bin/bash
-# packages.sh demo|test
+# packages.sh demo|test|assert|roots
 #
-# Sees to the Debian packages that a demo or a test run needs. Installs what is
-# missing when started by root or where sudo asks for no password; else prints
-# the line to run and fails. What is installed already is not touched. No
+# Sees to the Debian packages that a demo or a test run needs, or the build of a
+# server with assertions, or roots of other Debians. Installs what is missing
+# when started by root or where sudo asks for no password; else prints the line
+# to run and fails. What is installed already is not touched. No
 # service is started and no database cluster is created by it.
 #
 # An entry "package=command" is content with the command, wherever it is from.
@@ -23,6 +24,15 @@ packages_test() {
     python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git \
     chromium=chromium fonts-dejavu-core \
     busybox=busybox python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema debhelper postgresql-server-dev-all
+}
+
+packages_assert() {
+  packages_test "$1"
+  printf '%s\n' dpkg-dev=dpkg-source bison=bison flex=flex libssl-dev uuid-dev zlib1g-dev
+}
+
+packages_roots() {
+  echo debootstrap=debootstrap
 }
 
 # The PostgreSQL that this Debian brings.
@@ -135,7 +145,7 @@ END
 }
 
 case ${1:-} in
-  demo | test)
+  demo | test | assert | roots)
     # With a PostgreSQL of one's own (PG_CONFIG) none of Debian's is asked for.
     mapfile -t wanted < <("packages_$1" "$(packages_pg_major)" |
       if [ -n "${PG_CONFIG:-}" ]; then grep -v '^postgresql-'; else cat; fi)
@@ -147,7 +157,7 @@ case ${1:-} in
     packages_install "$@"
     ;;
   *)
-    echo "usage: packages.sh demo|test|major" >&2
+    echo "usage: packages.sh demo|test|assert|roots|major" >&2
     exit 2
     ;;
 esac
