@@ -203,6 +203,8 @@ executor_run_statements(ExecutorState *state, int from, int to)
 												  ALLOCSET_DEFAULT_SIZES);
 	const ExecutorObserver *observer = state->options->observer;
 	bool		in_worker = state->options->in_worker;
+	bool		read_only = state->shape->read_only == 1 && !in_worker;
+	bool		was_read_only = XactReadOnly;
 	int			nest = in_worker ? 0 : NewGUCNestLevel();
 	ErrorContextCallback callback;
 	char		value[32];
@@ -213,9 +215,13 @@ executor_run_statements(ExecutorState *state, int from, int to)
 		(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	}
-	if (state->shape->read_only == 1 && !in_worker)
-		(void) set_config_option("transaction_read_only", "on", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	/*
+	 * From 16 on this setting cannot be given back at the end of a nest level.
+	 * An error's rollback puts the variable back.
+	 */
+	if (read_only)
+		XactReadOnly = true;
 
 	callback.callback = executor_errcontext;
 	callback.arg = state;
@@ -257,6 +263,8 @@ executor_run_statements(ExecutorState *state, int from, int to)
 	if (!in_worker)
 	{
 		AtEOXact_GUC(false, nest);
+		if (read_only)
+			XactReadOnly = was_read_only;
 		pgstat_report_activity(STATE_RUNNING, debug_query_string);
 	}
 	MemoryContextDelete(context);
