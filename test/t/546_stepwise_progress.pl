@@ -114,6 +114,7 @@ is(ended($run{stopped}), 143, 'stopped: exit code 143');
 like($run{stopped}{err}, qr/$line${erase}tapmig: terminated: [^\e]*\z/, 'stopped: the line is erased before something else is said') or diag explain $run{stopped}{err};
 
 # A terminal that knows no escape codes, and none
+ok(shows($run{dumb}, qr/is under way/), 'dumb: the progress is shown');
 $holder{$_}->close for qw(dumb stopped);
 ok(wait_until($node, "SELECT tapmig.is_applied('002')", dbname => 'dumb'), 'dumb: it goes on');
 is(ended($run{dumb}), 0, 'dumb: the runner ends well');
