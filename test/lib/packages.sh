@@ -23,7 +23,8 @@ packages_test() {
   printf '%s\n' binutils=nm shellcheck=shellcheck libipc-run-perl libdbd-pg-perl \
     python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git \
     chromium=chromium fonts-dejavu-core \
-    busybox=busybox python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema debhelper postgresql-server-dev-all
+    busybox=busybox python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema build-essential debhelper \
+    postgresql-server-dev-all
 }
 
 packages_assert() {
