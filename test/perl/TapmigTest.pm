@@ -465,7 +465,8 @@ sub finish
 			  if Time::HiRes::time() > $deadline;
 			Time::HiRes::usleep(5_000);
 		}
-		$good = defined $dbh->pg_result;
+		# Newer ones of DBD::Pg take a cancelled statement for a good one.
+		$good = defined $dbh->pg_result && $dbh->state ne '57014';
 	}
 	$self->{sent} = $self->{sth} = undef;
 	return $self->_result($sth, $good, 0);
@@ -493,7 +494,7 @@ sub _result
 
 	my $text = $dbh->errstr // '';
 	$r{sqlstate} = $dbh->state;
-	if ($synchronous && defined $dbh->pg_error_field('PG_DIAG_MESSAGE_PRIMARY'))
+	if (($synchronous || $text eq '') && defined $dbh->pg_error_field('PG_DIAG_MESSAGE_PRIMARY'))
 	{
 		$r{message}  = $dbh->pg_error_field('PG_DIAG_MESSAGE_PRIMARY');
 		$r{detail}   = $dbh->pg_error_field('PG_DIAG_MESSAGE_DETAIL');
