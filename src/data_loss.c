@@ -245,18 +245,28 @@ data_loss_end_statement(DataLoss *loss, List *outer)
 }
 
 static void
+data_loss_next_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+					   ProcessUtilityContext context, ParamListInfo params,
+					   QueryEnvironment *environment, DestReceiver *dest,
+					   QueryCompletion *completion)
+{
+	(previous_utility ? previous_utility : standard_ProcessUtility)
+		(statement, text, read_only_tree, context, params, environment, dest, completion);
+}
+
+static void
 data_loss_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 				  ProcessUtilityContext context, ParamListInfo params,
 				  QueryEnvironment *environment, DestReceiver *dest,
 				  QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = previous_utility ? previous_utility : standard_ProcessUtility;
 	DataLoss   *loss = data_loss_watch();
 	List	   *outer;
 
 	if (loss == NULL)
 	{
-		next(statement, text, read_only_tree, context, params, environment, dest, completion);
+		data_loss_next_utility(statement, text, read_only_tree, context, params, environment,
+							   dest, completion);
 		return;
 	}
 
@@ -268,7 +278,8 @@ data_loss_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
 		else if (IsA(statement->utilityStmt, AlterTableStmt))
 			data_loss_before_alter(loss, (AlterTableStmt *) statement->utilityStmt, text);
 		data_loss_report(loss);
-		next(statement, text, read_only_tree, context, params, environment, dest, completion);
+		data_loss_next_utility(statement, text, read_only_tree, context, params, environment,
+							   dest, completion);
 		data_loss_report(loss);
 	}
 	PG_CATCH();
