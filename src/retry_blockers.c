@@ -118,7 +118,7 @@ char *
 retry_lock_name(const LOCKTAG *tag, LOCKMODE mode)
 {
 	if (tag->locktag_type == LOCKTAG_TRANSACTION)
-		return psprintf("transaction %u, which has changed the same row",
+		return psprintf("transaction %u, which has a row or key that it needs",
 						tag->locktag_field1);
 	return psprintf("%s on %s", retry_mode_name(mode), retry_object_name(tag));
 }

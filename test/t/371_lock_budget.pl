@@ -69,11 +69,11 @@ my $update = join ' ', map { "UPDATE $_ SET a = a + 1;" } qw(b c d);
 	cmp_ok($waited, '<', $timeout + 0.7, 'one statement: a reader has not waited for longer');
 
 	($r, $waited) = reader_behind('4', "DO 'BEGIN LOCK TABLE a; $update END'", @rows);
-	is_error($r, 'TM005', qr/changed the same row/, 'a block that has the strong lock already: its waits share it');
+	is_error($r, 'TM005', qr/has a row or key that it needs/, 'a block that has the strong lock already: its waits share it');
 	cmp_ok($waited, '<', $timeout + 0.7, 'a block: a reader has not waited for longer');
 
 	($r, $waited) = reader_behind('5', "CREATE INDEX ON a (a);\nSELECT 1;\n$update", @rows);
-	is_error($r, 'TM005', qr/changed the same row/, 'a strong lock of an earlier statement');
+	is_error($r, 'TM005', qr/has a row or key that it needs/, 'a strong lock of an earlier statement');
 }
 
 # Without a lock that blocks writers nobody waits behind the script: each wait
@@ -105,7 +105,7 @@ for my $script ($update, "DO 'BEGIN $update END'", "CREATE TABLE mine (a int);\n
 	$apply->start('SELECT tapmig.apply($1, $2)', bind => [ '30', "DO 'BEGIN $update END'" ]);
 	die 'the script is not blocked' unless wait_blocked($node, $apply->pid);
 	$blockers[$_]->start(sprintf('SELECT pg_sleep(%g); COMMIT', 0.8 * $timeout * ($_ + 1))) for 0 .. 2;
-	is_error($apply->finish, 'TM005', qr/changed the same row/, 'a strong lock from before: its waits share it');
+	is_error($apply->finish, 'TM005', qr/has a row or key that it needs/, 'a strong lock from before: its waits share it');
 	$_->finish for @blockers;
 }
 
