@@ -65,6 +65,14 @@ admission_check_snapshot(const Request *request)
 				 errhint("Roll back and try again, in a new transaction.")));
 }
 
+/* Whether a version is in force, by itself or as a part of a squash. */
+static bool
+admission_counts_as_applied(const Request *request, const Version *version)
+{
+	return ledger_find(&request->identity, request->track, version) != NULL ||
+		ledger_replaced_by(&request->identity, request->track, version) != NULL;
+}
+
 /* TM006 where a version that the script requires, or takes back, is not in force. */
 void
 admission_check_requires(const Request *request)
@@ -77,9 +85,7 @@ admission_check_requires(const Request *request)
 		Version		version;
 
 		version_parse(lfirst(lc), &version);
-		if (!request->warned &&
-			ledger_find(&request->identity, request->track, &version) == NULL &&
-			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
+		if (!admission_counts_as_applied(request, &version))
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_MISSING),
 					 errmsg("migration %s requires %s, which is not applied",
@@ -92,9 +98,7 @@ admission_check_requires(const Request *request)
 		Version		version;
 
 		version_parse(lfirst(lc), &version);
-		if (!request->warned &&
-			ledger_find(&request->identity, request->track, &version) == NULL &&
-			ledger_replaced_by(&request->identity, request->track, &version) == NULL)
+		if (!admission_counts_as_applied(request, &version))
 			ereport(ERROR,
 					(errcode(TAPMIG_ERRCODE_MISSING),
 					 errmsg("migration %s compensates %s, which is not applied",

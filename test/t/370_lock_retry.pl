@@ -230,6 +230,21 @@ for my $before ("LOCK TABLE u IN ROW EXCLUSIVE MODE", "ALTER TABLE u ADD x int")
 	is(sql_value($node, "SELECT current_setting('lock_timeout')"), '0', 'settings are as they were');
 }
 
+# Each try is admitted anew: what it requires, or compensates, may be withdrawn
+# in the pause.
+for my $directive ('requires', 'compensates')
+{
+	my $blocker = blocker();
+	my $run     = session($node, options => $fast);
+	sql_try($node, "SELECT tapmig.register('22')");
+	$run->start('CALL tapmig.run($1, $2)', bind => [ '23_needs', "-- tapmig: $directive=22\nALTER TABLE t ADD needs int" ]);
+	ok(waits_to_try_again('23_needs'), "$directive: it pauses");
+	is(sql_try($node, "SELECT tapmig.withdraw('22', 'test')")->{ok}, 1, "$directive: the other version is withdrawn");
+	$blocker->try('COMMIT');
+	is_error($run->finish, 'TM006', qr/which is not applied$/, "$directive: the next try is refused");
+	is(sql_value($node, "SELECT tapmig.is_applied('23')"), 'f', "$directive: nothing is recorded");
+}
+
 # Warnings and notices of the call come once, however often it is tried.
 {
 	my $blocker = blocker();
