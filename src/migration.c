@@ -188,22 +188,12 @@ migration_lint(const Migration *migration)
 	MemoryContextDelete(context);
 }
 
-static void
-migration_before_statement(int index, void *arg)
-{
-	const ExecutorObserver *observer = retry_observer(((Migration *) arg)->retry);
-
-	observer->before(index, observer->arg);
-}
-
 /* IF NOT EXISTS skips over an INVALID index, and that would count as success. */
 static void
 migration_after_statement(int index, void *arg)
 {
 	Migration  *migration = arg;
-	const ExecutorObserver *observer = retry_observer(migration->retry);
 
-	observer->after(index, observer->arg);
 	if (strcmp(migration->shape->statements[index].command, "CREATE INDEX") == 0)
 		index_repair_check_statement(migration->request->script, index);
 }
@@ -234,7 +224,6 @@ migration_execute(Migration *migration)
 {
 	Request    *request = migration->request;
 	const ScriptDirectives *d = &request->script->directives;
-	ExecutorObserver observer = {migration_before_statement, migration_after_statement, migration};
 	ExecutorOptions options;
 	bool		out_of_order;
 
@@ -271,10 +260,11 @@ migration_execute(Migration *migration)
 	options.in_worker = false;
 	options.refusal = migration->may_launch ? &migration->refusal : NULL;
 	if (migration->retry == NULL)
-		migration->retry = retry_create(&request->settings, request->version.label);
+		migration->retry = retry_create(&request->settings, request->version.label,
+										migration_after_statement, migration);
 	if (migration->loss == NULL)
 		migration->loss = data_loss_create(&request->settings, request->script);
-	options.observer = &observer;
+	options.observer = retry_observer(migration->retry);
 
 	migration->trying = true;
 	retry_begin(migration->retry, options.lock_timeout_ms > 0);

@@ -657,7 +657,7 @@ rehearsal_run(const char *sql, size_t len, RehearsalRow **rows)
 	request_check_can_write("tapmig.rehearse");
 	settings_read(&rehearsal->settings, NULL);
 	rehearsal_read(rehearsal, sql, len);
-	rehearsal->retry = retry_create(&rehearsal->settings, rehearsal->script->label);
+	rehearsal->retry = retry_create(&rehearsal->settings, rehearsal->script->label, NULL, NULL);
 	while (!rehearsal_try(rehearsal))
 		CHECK_FOR_INTERRUPTS();
 	rehearsal_make_rows(rehearsal);

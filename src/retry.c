@@ -75,6 +75,8 @@ struct Retry
 	double		pause_ms;
 	double		this_pause_ms;	/* with its jitter */
 	ExecutorObserver observer;
+	RetryAfter	after;			/* called behind the watch, with after_arg; or NULL */
+	void	   *after_arg;
 
 	/* What the watch has seen of the try that ended. */
 	double		waited_ms;
@@ -345,11 +347,9 @@ retry_before_statement(int index, void *arg)
 static void
 retry_after_statement(int index, void *arg)
 {
-	bool		has_waited = watch.wait.since != 0;
+	Retry	   *retry = arg;
 
-	if (watch.strong || !watch.managed)
-		return;
-	if (has_waited)
+	if (watch.managed && !watch.strong && watch.wait.since != 0)
 	{
 		watch.strong = retry_holds_strong();
 		watch.unsure = false;
@@ -360,6 +360,8 @@ retry_after_statement(int index, void *arg)
 			retry_write_setting();
 		}
 	}
+	if (retry->after != NULL)
+		retry->after(index, retry->after_arg);
 }
 
 static struct config_generic *
@@ -378,11 +380,13 @@ retry_find_setting(const char *name)
 
 /*
  * What a script needs to be tried more than once. settings: of the call, read
- * at its entry; label: the migration's, for messages. The result is in the
- * current memory context.
+ * at its entry; label: the migration's, for messages; after: what else is to
+ * look on when a statement has ended, with after_arg, or NULL. The result is in
+ * the current memory context.
  */
 Retry *
-retry_create(const Settings *settings, const char *label)
+retry_create(const Settings *settings, const char *label, RetryAfter after,
+			 void *after_arg)
 {
 	Retry	   *retry = palloc0(sizeof(Retry));
 
@@ -393,6 +397,8 @@ retry_create(const Settings *settings, const char *label)
 	retry->observer.before = retry_before_statement;
 	retry->observer.after = retry_after_statement;
 	retry->observer.arg = retry;
+	retry->after = after;
+	retry->after_arg = after_arg;
 
 	if (retry_timeout == MAX_TIMEOUTS)
 	{

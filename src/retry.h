@@ -9,9 +9,11 @@
 #include "settings.h"
 
 typedef struct Retry Retry;
+typedef void (*RetryAfter) (int index, void *arg);
 
 extern void retry_install_hooks(void);
-extern Retry *retry_create(const Settings *settings, const char *label);
+extern Retry *retry_create(const Settings *settings, const char *label,
+						   RetryAfter after, void *after_arg);
 extern void retry_begin(Retry *retry, bool managed);
 extern const ExecutorObserver *retry_observer(Retry *retry);
 extern int	retry_left_ms(const Retry *retry);

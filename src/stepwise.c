@@ -19,8 +19,6 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "parser/parser.h"
-#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -38,29 +36,9 @@
 #include "session_settings.h"
 #include "shape.h"
 #include "stepwise.h"
+#include "stepwise_internal.h"
 
-typedef struct Stepwise
-{
-	Request    *request;
-	MemoryContext context;		/* outlives the transactions */
-	Shape	   *shape;
-	LedgerProgress progress;
-	bool		begun;			/* the attempt has a row */
-	bool		marked;			/* this attempt's word is it that a step is running */
-	bool		out_of_order;
-	List	   *baseline;		/* settings that the script began with */
-	TimestampTz started_at;
-	ExecutorOptions options;
-	ExecutorObserver observer;
-	ExecutorRefusal refusal;
-	Retry	   *retry;			/* of the step that is tried */
-	int			retry_step;
-	DataLoss   *loss;
-	StepwiseOutcome outcome;
-	int			first_cut;		/* what the caller's own try has shown, 0: nothing */
-} Stepwise;
-
-static void
+void
 stepwise_begin(Stepwise *s)
 {
 	/* Builds would wait for their own snapshot; a script may have RESET it. */
@@ -73,7 +51,7 @@ stepwise_begin(Stepwise *s)
 		elog(ERROR, "the worker lost the migration lock");
 }
 
-static void
+void
 stepwise_commit(Stepwise *s)
 {
 	CommitTransactionCommand();
@@ -271,13 +249,6 @@ stepwise_prepare(Stepwise *s)
 	return true;
 }
 
-static RawStmt *
-stepwise_parse(const Stepwise *s, int index)
-{
-	return linitial_node(RawStmt, raw_parser(script_statement_text(s->request->script, index),
-											 RAW_PARSE_DEFAULT));
-}
-
 /*
  * Errors when an index that the script builds CONCURRENTLY is INVALID: each was
  * looked at when its step ended, but a step may be done by a human's word.
@@ -307,20 +278,31 @@ stepwise_record(Stepwise *s)
 	request_record(request, "applied", s->out_of_order, s->started_at);
 }
 
-/* In the transaction of a step's end: it is done, and with the last one all is. */
-static void
+/*
+ * In the transaction of a step's end: it is done, and with the last one all is.
+ * Returns how far the script is, which is true once the transaction has
+ * committed: see stepwise_advance().
+ */
+static LedgerProgress
 stepwise_step_done(Stepwise *s, int step)
 {
-	Request    *request = s->request;
-	LedgerProgress *p = &s->progress;
+	LedgerProgress next = s->progress;
 
-	p->steps_done = step;
-	p->step_running = 0;
-	s->marked = false;
-	p->settings = session_settings_changes(s->baseline);
-	ledger_update_attempt(&request->identity, p);
+	next.steps_done = step;
+	next.step_running = 0;
+	next.settings = session_settings_changes(s->baseline);
+	ledger_update_attempt(&s->request->identity, &next);
 	if (step == s->shape->steps)
 		stepwise_record(s);
+	return next;
+}
+
+static void
+stepwise_advance(Stepwise *s, const LedgerProgress *next)
+{
+	s->progress = *next;
+	s->marked = false;
+	s->has_run = false;
 }
 
 /* Gives a step's transaction, which has no snapshot yet, the script's options. */
@@ -347,35 +329,26 @@ stepwise_obey_options(Stepwise *s, int from, int to)
 	return read_only == 1;
 }
 
-static void
-stepwise_before_statement(int index, void *arg)
-{
-	const ExecutorObserver *observer = retry_observer(((Stepwise *) arg)->retry);
-
-	observer->before(index, observer->arg);
-}
-
 /* As migration has it: IF NOT EXISTS skips over an INVALID index. */
 static void
 stepwise_after_statement(int index, void *arg)
 {
 	Stepwise   *s = arg;
-	const ExecutorObserver *observer = retry_observer(s->retry);
 
-	observer->after(index, observer->arg);
 	if (strcmp(s->shape->statements[index].command, "CREATE INDEX") == 0)
 		index_repair_check_statement(s->request->script, index);
 }
 
 /*
- * Begins a try of the step. managed: lock_timeout is tapmig's to share among
+ * Begins a try of a transactional step. lock_timeout is tapmig's to share among
  * its waits, unless an earlier step has SET another one.
  */
 static void
-stepwise_begin_try(Stepwise *s, bool managed)
+stepwise_begin_try(Stepwise *s)
 {
-	managed = managed && s->options.lock_timeout_ms > 0 &&
+	bool		managed = s->options.lock_timeout_ms > 0 &&
 		LockTimeout == s->options.lock_timeout_ms;
+
 	retry_begin(s->retry, managed);
 
 	/* What is left of it goes with the transaction. */
@@ -384,6 +357,16 @@ stepwise_begin_try(Stepwise *s, bool managed)
 								 GetConfigOptionByName("lock_timeout", NULL, false),
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
 								 true, 0, false);
+}
+
+/* Ends the transaction after an error, in a PG_CATCH block. */
+static void
+stepwise_abort(Stepwise *s)
+{
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(s->context);
 }
 
 /*
@@ -402,10 +385,7 @@ stepwise_try_again(Stepwise *s, const char *why_not)
 	edata = CopyErrorData();
 	if (!retry_is_blocked(edata))
 		PG_RE_THROW();
-	FlushErrorState();
-	AbortCurrentTransaction();
-	MemoryContextSwitchTo(s->context);
-	disable_timeout(STATEMENT_TIMEOUT, false);
+	stepwise_abort(s);
 
 	stepwise_begin(s);
 	again = retry_report(s->retry, edata, why_not);
@@ -423,30 +403,31 @@ stepwise_try_again(Stepwise *s, const char *why_not)
 static bool
 stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 {
-	LedgerProgress before = s->progress;
 	volatile bool refused = false;
 
 	s->refusal.index = -1;
 	PG_TRY();
 	{
+		LedgerProgress next;
+
 		stepwise_begin(s);
 
 		/* Read only is the script's part; the word that it is done is written. */
 		XactReadOnly = stepwise_obey_options(s, from, to);
-		stepwise_begin_try(s, true);
+		stepwise_begin_try(s);
 		executor_run_range(s->request->script, s->shape, from, to, &s->options);
 		XactReadOnly = false;
 
 		/* The step's locks are held still: a wait for the ledger is one of its. */
-		stepwise_step_done(s, step);
+		next = stepwise_step_done(s, step);
 		retry_end(s->retry, false);
 		stepwise_commit(s);
+		stepwise_advance(s, &next);
 	}
 	PG_CATCH();
 	{
 		bool		alone = s->refusal.sqlstate != ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE;
 
-		s->progress = before;
 		refused = true;
 
 		/* One that begins its step already can't be helped by a cut before it. */
@@ -456,10 +437,7 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 		{
 			retry_end(s->retry, true);
 			MemoryContextSwitchTo(s->context);
-			FlushErrorState();
-			AbortCurrentTransaction();
-			MemoryContextSwitchTo(s->context);
-			disable_timeout(STATEMENT_TIMEOUT, false);
+			stepwise_abort(s);
 
 			/* Digests need a resource owner. */
 			stepwise_begin(s);
@@ -469,37 +447,6 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 	}
 	PG_END_TRY();
 	return !refused;
-}
-
-typedef struct StepwisePlace
-{
-	Stepwise   *s;
-	int			index;
-} StepwisePlace;
-
-static void
-stepwise_errcontext(void *arg)
-{
-	StepwisePlace *place = arg;
-
-	if (geterrposition() > 0)
-		errposition(0);
-	script_errcontext(place->s->request->script, place->index, 0, 0);
-}
-
-/* Commits what a statement left, with its place in an error. */
-static void
-stepwise_commit_statement(Stepwise *s, int index)
-{
-	StepwisePlace place = {s, index};
-	ErrorContextCallback callback;
-
-	callback.callback = stepwise_errcontext;
-	callback.arg = &place;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	stepwise_commit(s);
-	error_context_stack = callback.previous;
 }
 
 static void
@@ -515,7 +462,7 @@ stepwise_set_lock_timeout(Stepwise *s, const char *value)
  * CONCURRENTLY goes without lock_timeout, which would count its waits for
  * snapshots; at the session's level, since it commits in its middle.
  */
-static void
+void
 stepwise_run_top_level(Stepwise *s, int index, const char *sql)
 {
 	bool		concurrently = s->shape->statements[index].concurrently;
@@ -557,100 +504,13 @@ stepwise_discard_all(Stepwise *s, int index)
 		stepwise_run_top_level(s, index, parts[i]);
 }
 
-/* Asks index_repair about a statement, before or after it ran. */
-static void
-stepwise_ask_repair(Stepwise *s, int index, bool interrupted, IndexRepair *repair)
-{
-	StepwisePlace place = {s, index};
-	ErrorContextCallback callback;
-
-	callback.callback = stepwise_errcontext;
-	callback.arg = &place;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	stepwise_begin(s);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (repair != NULL)
-		index_repair_judge(stepwise_parse(s, index),
-						   script_statement_text(s->request->script, index),
-						   interrupted, repair);
-	else
-		index_repair_check(stepwise_parse(s, index));
-	PopActiveSnapshot();
-	if (repair != NULL)
-		stepwise_commit(s);
-	error_context_stack = callback.previous;
-}
-
-/*
- * Runs what a repair asks for, under the lock that it names: somebody may be
- * building that index by hand, so wait for that and look again. Returns false
- * where the index turned out to be valid.
- */
-static bool
-stepwise_run_repair(Stepwise *s, int index, const IndexRepair *repair)
-{
-	LOCKTAG		tag;
-	volatile bool needed = true;
-	ListCell   *lc;
-
-	if (OidIsValid(repair->table))
-	{
-		SET_LOCKTAG_RELATION(tag, MyDatabaseId, repair->table);
-		stepwise_begin(s);
-		(void) LockAcquire(&tag, ShareUpdateExclusiveLock, true, false);
-		needed = !OidIsValid(repair->index) || index_repair_still_invalid(repair->index);
-		stepwise_commit(s);
-	}
-	PG_TRY();
-	{
-		if (needed && repair->notice != NULL)
-			ereport(NOTICE, (errmsg("%s", repair->notice)));
-		foreach(lc, needed ? repair->first : NIL)
-			stepwise_run_top_level(s, index, lfirst(lc));
-	}
-	PG_FINALLY();
-	{
-		if (OidIsValid(repair->table))
-			(void) LockRelease(&tag, ShareUpdateExclusiveLock, true);
-	}
-	PG_END_TRY();
-	return needed;
-}
-
-/*
- * Clears away what an earlier try of the statement left, one index after the
- * other. Returns false where the statement itself need not run any more.
- */
-static bool
-stepwise_repair(Stepwise *s, int index, bool interrupted)
-{
-	for (;;)
-	{
-		IndexRepair repair = {0};
-
-		CHECK_FOR_INTERRUPTS();
-		stepwise_ask_repair(s, index, interrupted, &repair);
-		if (repair.first == NIL && repair.notice != NULL)
-			ereport(NOTICE, (errmsg("%s", repair.notice)));
-		if (repair.first == NIL)
-			return repair.verdict == INDEX_REPAIR_RUN;
-		(void) stepwise_run_repair(s, index, &repair);
-		if (repair.verdict == INDEX_REPAIR_FINALIZE)
-			return false;
-	}
-}
-
 /* A statement that cannot run in a transaction block. */
 static void
 stepwise_run_nontransactional(Stepwise *s, int step, int index)
 {
-	bool		needed;
-
-	retry_begin(s->retry, false);
-	s->options.observer->before(index, s->options.observer->arg);
-	needed = stepwise_repair(s, index, s->progress.step_running == step);
-	if (needed && s->progress.step_running != step)
+	if (!stepwise_repair(s, index, s->progress.step_running == step))
+		return;
+	if (s->progress.step_running != step)
 	{
 		stepwise_begin(s);
 		s->progress.step_running = step;
@@ -658,33 +518,31 @@ stepwise_run_nontransactional(Stepwise *s, int step, int index)
 		ledger_update_attempt(&s->request->identity, &s->progress);
 		stepwise_commit(s);
 	}
-	if (needed)
-	{
-		if (strcmp(s->shape->statements[index].command, "DISCARD ALL") == 0)
-			stepwise_discard_all(s, index);
-		else
-			stepwise_run_top_level(s, index, NULL);
-	}
-	retry_end(s->retry, false);
-
-	stepwise_ask_repair(s, index, false, NULL);
-	stepwise_step_done(s, step);
-	stepwise_commit(s);
+	if (strcmp(s->shape->statements[index].command, "DISCARD ALL") == 0)
+		stepwise_discard_all(s, index);
+	else
+		stepwise_run_top_level(s, index, NULL);
 }
 
 /*
  * A statement that failed is known to have ended. What an earlier attempt left
- * behind is not known all the same, and stays a human's to decide.
+ * behind is not known all the same, and stays a human's to decide; and one that
+ * has run, where only that could not be written, is judged by its effect.
  */
 static void
 stepwise_forget_running(Stepwise *s)
 {
-	if (s->marked)
+	if (s->marked && !s->has_run)
+	{
 		s->progress.step_running = 0;
-	s->marked = false;
+		s->marked = false;
+	}
 }
 
-/* The same, until its locks could be had. */
+/*
+ * A step of one statement that runs alone, until its locks could be had. When it
+ * has run, only the word that it is done is tried again.
+ */
 static void
 stepwise_try_nontransactional(Stepwise *s, int step, int index)
 {
@@ -692,11 +550,22 @@ stepwise_try_nontransactional(Stepwise *s, int step, int index)
 
 	PG_TRY();
 	{
-		stepwise_run_nontransactional(s, step, index);
+		LedgerProgress next;
+
+		retry_begin(s->retry, false);
+		s->options.observer->before(index, s->options.observer->arg);
+		if (!s->has_run)
+			stepwise_run_nontransactional(s, step, index);
+		stepwise_ask_repair(s, index, false, NULL);
+		s->has_run = true;
+		next = stepwise_step_done(s, step);
+		stepwise_commit(s);
+		retry_end(s->retry, false);
+		stepwise_advance(s, &next);
 	}
 	PG_CATCH();
 	{
-		stepwise_try_again(s, stepwise_is_block(s, index) ?
+		stepwise_try_again(s, stepwise_is_block(s, index) && !s->has_run ?
 						   "What it had committed by then stays, so that it is not begun again by itself." :
 						   NULL);
 
@@ -731,8 +600,10 @@ stepwise_run_steps(Stepwise *s)
 		stepwise_range(s, step, &from, &to);
 		alone = stepwise_alone(s, from, to);
 		if (s->retry == NULL || step != s->retry_step)
-			s->retry = retry_create(&s->request->settings, s->request->version.label);
+			s->retry = retry_create(&s->request->settings, s->request->version.label,
+									stepwise_after_statement, s);
 		s->retry_step = step;
+		s->options.observer = retry_observer(s->retry);
 		data_loss_begin(s->loss, false);
 		if (alone >= 0)
 			stepwise_try_nontransactional(s, step, alone);
@@ -852,10 +723,6 @@ stepwise_run(Request *request, int first_cut)
 	s->options.track = request->track;
 	s->options.register_hint = psprintf("SELECT tapmig.register(%s)",
 										quote_literal_cstr(request->version.text));
-	s->observer.before = stepwise_before_statement;
-	s->observer.after = stepwise_after_statement;
-	s->observer.arg = s;
-	s->options.observer = &s->observer;
 	s->options.check_deferred = true;
 	s->options.in_worker = true;
 	s->options.refusal = &s->refusal;
@@ -872,11 +739,8 @@ stepwise_run(Request *request, int first_cut)
 
 		MemoryContextSwitchTo(s->context);
 		edata = CopyErrorData();
-		FlushErrorState();
-		disable_timeout(STATEMENT_TIMEOUT, false);
+		stepwise_abort(s);
 		QueryCancelPending = false;
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(s->context);
 		if (s->begun)
 		{
 			stepwise_record_failure(s, edata);

@@ -146,5 +146,50 @@ SQL
 	is(attempt($node, 17)->{outcome}, 'interrupted', 'cancel: the attempt is interrupted');
 }
 
+# The ledger is locked when a statement that runs alone has ended: what is tried
+# again is the word that it is done, and not the statement.
+my %alone = (
+	'a build' => "CREATE INDEX CONCURRENTLY ledger_idx ON u (a);\n",
+	'a block' => "DO 'BEGIN INSERT INTO seen VALUES (''ledger''); COMMIT; PERFORM pg_advisory_xact_lock(4714); END';\n",
+);
+my $version = 20;
+for my $what (sort keys %alone)
+{
+	for my $retries (0, 10)
+	{
+		my $run    = session($node, options => "$fast -c tapmig.lock_retries=$retries");
+		my $admin  = session($node);
+		my $gate   = $what eq 'a build' ? holder($node) : session($node);
+		my $script = $alone{$what} =~ s/ledger/ledger$retries/gr;
+
+		$version++;
+		$gate->try('SELECT pg_advisory_lock(4714)');
+		start_run($run, $version, $script);
+		ok($what eq 'a build' ? wait_build($node) : wait_blocked($node, worker_pid($node)), "$what, $retries retries: it is under way");
+		$admin->try($_) for 'BEGIN', 'LOCK TABLE tapmig.schema_migrations IN SHARE MODE';
+		$gate->close;
+		if ($retries)
+		{
+			ok(waits_to_try_again($version), "$what: it pauses behind the ledger");
+			$admin->try('COMMIT');
+			is($run->finish->{value}, 'applied', "$what: applied when the ledger is free");
+		}
+		else
+		{
+			my $r = $run->finish;
+			is_error($r, 'TM005', undef, "$what: TM005 without a retry");
+			like($r->{hint}, qr/ No step of it is done|0 of its 1 steps are done/, "$what: and nothing is said to be done");
+			$admin->try('COMMIT');
+			is(sql_try($node, "SELECT tapmig.step_done('$version', 1, 'seen')")->{ok}, 1, 'a human may say that the block is done')
+			  if $what eq 'a block';
+			is(run($node, $version, $script)->{value}, 'applied', "$what: the next run records it");
+		}
+		is(sql_value($node, "SELECT tapmig.is_applied('$version')"), 't', "$what, $retries retries: recorded");
+		is(attempt($node, $version)->{outcome}, 'applied', "$what, $retries retries: so is the attempt");
+	}
+}
+is(sql_value($node, "SELECT count(*) FROM seen WHERE what = 'ledger$_'"), 1, "the block ran once ($_)") for 0, 10;
+is(valid($node, "ledger${_}_idx"), 't', "index ledger${_}_idx is valid") for 0, 10;
+
 is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
 done_testing();
