@@ -19,14 +19,14 @@
 bool
 admission_is_in_force(Request *request, bool locked)
 {
-	LedgerRow  *row = ledger_find(&request->identity, request->track, &request->version);
+	LedgerRow  *row = ledger_find(request->track, &request->version);
 	bytea	   *fingerprint;
 	char	   *replaced_by;
 	char	   *why_not;
 
 	if (row == NULL)
 	{
-		replaced_by = ledger_replaced_by(&request->identity, request->track,
+		replaced_by = ledger_replaced_by(request->track,
 										 &request->version);
 		if (replaced_by == NULL)
 			return false;
@@ -56,7 +56,7 @@ admission_is_in_force(Request *request, bool locked)
 void
 admission_check_snapshot(const Request *request)
 {
-	if (ledger_is_stale(&request->identity, request->track))
+	if (ledger_is_stale(request->track))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize migration %s: another one was applied since this transaction began",
@@ -69,8 +69,8 @@ admission_check_snapshot(const Request *request)
 static bool
 admission_counts_as_applied(const Request *request, const Version *version)
 {
-	return ledger_find(&request->identity, request->track, version) != NULL ||
-		ledger_replaced_by(&request->identity, request->track, version) != NULL;
+	return ledger_find(request->track, version) != NULL ||
+		ledger_replaced_by(request->track, version) != NULL;
 }
 
 /* TM006 where a version that the script requires, or takes back, is not in force. */
@@ -168,7 +168,7 @@ bool
 admission_is_out_of_order(const Request *request)
 {
 	char	   *highest;
-	char	   *key = ledger_highest(&request->identity, request->track, &highest);
+	char	   *key = ledger_highest(request->track, &highest);
 
 	if (key == NULL || version_compare_keys(request->version.key, key) > 0)
 		return false;

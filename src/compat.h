@@ -196,6 +196,24 @@
 #define COMPAT_NOT_NULL_IS_CONSTRAINT	(PG_VERSION_NUM >= 180000)
 #define COMPAT_CONSTRAINT_NOTNULL		'n'
 
+/* An index scan, to be instrumented from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(table, index, snapshot, n_keys) \
+	index_beginscan(table, index, snapshot, NULL, n_keys, 0)
+#else
+#define compat_index_beginscan(table, index, snapshot, n_keys) \
+	index_beginscan(table, index, snapshot, n_keys, 0)
+#endif
+
+/* A new row's entries in all indexes. */
+#if PG_VERSION_NUM >= 160000
+#define compat_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#else
+#define compat_insert_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#endif
+
 /*
  * libpq/libpq.h needs the headers of every library that the server was built
  * with; this is its PQcommMethods, alike from 14 on.

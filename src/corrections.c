@@ -27,7 +27,7 @@ corrections_check_reason(const char *why)
 static LedgerRow *
 corrections_find(Request *request, const char *what)
 {
-	LedgerRow  *row = ledger_find(&request->identity, request->track, &request->version);
+	LedgerRow  *row = ledger_find(request->track, &request->version);
 
 	if (row == NULL)
 		ereport(ERROR,
@@ -57,7 +57,7 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 	request_check_can_write("tapmig.register");
 	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
 
-	row = ledger_find(&request->identity, request->track, &request->version);
+	row = ledger_find(request->track, &request->version);
 	if (request->sql != NULL)
 		entry.fingerprint = request_fingerprint_or_null(request, &why_not);
 	if (row != NULL)
@@ -80,7 +80,7 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 				(errmsg("the script of migration %s was not understood: %s",
 						request->version.label, why_not),
 				 errdetail("It is recorded by its checksum; a change of its layout will count as a change.")));
-	key = ledger_highest(&request->identity, request->track, &highest);
+	key = ledger_highest(request->track, &highest);
 
 	entry.track = request->track;
 	entry.version = &request->version;
@@ -165,7 +165,7 @@ corrections_find_attempt(Request *request, const char *what)
 {
 	LedgerProgress *progress = NULL;
 
-	if (ledger_find(&request->identity, request->track, &request->version) == NULL)
+	if (ledger_find(request->track, &request->version) == NULL)
 		progress = ledger_find_attempt(&request->identity, request->track,
 									   &request->version);
 	if (progress == NULL || (progress->steps_done == 0 && progress->step_running == 0))

@@ -10,6 +10,7 @@
 
 #include "executor/spi.h"
 #include "portability/instr_time.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "errors.h"
@@ -23,8 +24,15 @@
 bool
 gates_is_applied(const Request *request)
 {
-	return ledger_find(&request->identity, request->track, &request->version) != NULL ||
-		ledger_replaced_by(&request->identity, request->track, &request->version) != NULL;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tapmig gate",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool		applied = ledger_find(request->track, &request->version) != NULL ||
+		ledger_replaced_by(request->track, &request->version) != NULL;
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return applied;
 }
 
 static void

@@ -42,33 +42,6 @@
 #define LEDGER_OF_TRACK \
 	"FROM tapmig.schema_migrations m WHERE m.track OPERATOR(pg_catalog.=) $1 "
 
-static LedgerStatement ledger_select_version = {
-	"SELECT " LEDGER_COLUMNS " FROM tapmig.schema_migrations m " LEDGER_OF_VERSION,
-	2, {TEXTOID, TEXTOID},
-	NULL
-};
-
-static LedgerStatement ledger_select_exists = {
-	"SELECT 1 FROM tapmig.schema_migrations m " LEDGER_OF_VERSION,
-	2, {TEXTOID, TEXTOID},
-	NULL
-};
-
-static LedgerStatement ledger_select_highest = {
-	"SELECT m.version " LEDGER_OF_TRACK
-	"ORDER BY tapmig.version_key(m.version) DESC LIMIT 1",
-	1, {TEXTOID},
-	NULL
-};
-
-static LedgerStatement ledger_select_squashes = {
-	"SELECT m.version, m.directives OPERATOR(pg_catalog.->) 'replaces' "
-	LEDGER_OF_TRACK "AND m.directives OPERATOR(pg_catalog.?) 'replaces' "
-	"ORDER BY tapmig.version_key(m.version)",
-	1, {TEXTOID},
-	NULL
-};
-
 static LedgerStatement ledger_select_range = {
 	"SELECT pg_catalog.count(*), "
 	"  pg_catalog.bool_or(tapmig.version_key(m.version) OPERATOR(pg_catalog.=) $2), "
@@ -77,19 +50,6 @@ static LedgerStatement ledger_select_range = {
 	"AND tapmig.version_key(m.version) OPERATOR(pg_catalog.>=) $2 "
 	"AND tapmig.version_key(m.version) OPERATOR(pg_catalog.<=) $3",
 	3, {TEXTOID, TEXTOID, TEXTOID},
-	NULL
-};
-
-static LedgerStatement ledger_select_newest_event = {
-	"SELECT h.seq FROM tapmig.history h "
-	"WHERE h.track OPERATOR(pg_catalog.=) $1 ORDER BY h.seq DESC LIMIT 1",
-	1, {TEXTOID},
-	NULL
-};
-
-static LedgerStatement ledger_select_script = {
-	"SELECT s.sql FROM tapmig.scripts s WHERE s.checksum OPERATOR(pg_catalog.=) $1",
-	1, {BYTEAOID},
 	NULL
 };
 
@@ -266,12 +226,15 @@ ledger_write(LedgerStatement *statement, Datum *values, const char *nulls)
 }
 
 /*
- * Run an INSERT in a frame, with the frame's snapshot: under repeatable read
- * ON CONFLICT DO NOTHING would fail on a row that the transaction's doesn't see.
+ * Insert a row in a frame. table: the statement's, where its parameters are all
+ * its columns in the table's order; NULL where they aren't.
  */
 uint64
-ledger_insert(LedgerStatement *statement, Datum *values, const char *nulls)
+ledger_insert(LedgerStatement *statement, const LedgerTable *table, Datum *values,
+			  const char *nulls)
 {
+	if (table != NULL && ledger_table_insert(table, values, nulls))
+		return 1;
 	return ledger_execute(statement, values, nulls, GetActiveSnapshot());
 }
 
@@ -292,15 +255,6 @@ ledger_get_text(HeapTuple tuple, TupleDesc desc, int column)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
-static bytea *
-ledger_get_bytea(HeapTuple tuple, TupleDesc desc, int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
-
-	return isnull ? NULL : DatumGetByteaPCopy(value);
-}
-
 /* "036_add_index", or "036" where there is no name.  Palloc'd. */
 char *
 ledger_label(const char *version, const char *name)
@@ -309,46 +263,54 @@ ledger_label(const char *version, const char *name)
 }
 
 /*
+ * Begin to read the rows in force of a track, by the versions' order; the one
+ * of this key only, where it isn't NULL.
+ */
+static void
+ledger_scan_track(LedgerScan *scan, const char *track, const char *key)
+{
+	Datum		keys[2];
+
+	keys[0] = CStringGetTextDatum(track);
+	if (key != NULL)
+		keys[1] = CStringGetTextDatum(key);
+	ledger_scan_begin(scan, "schema_migrations", "schema_migrations_key",
+					  key != NULL ? 2 : 1, keys, NULL);
+}
+
+/*
  * The version's row, or NULL where it is not in force.
  */
 LedgerRow *
-ledger_find(const LedgerIdentity *id, const char *track, const Version *version)
+ledger_find(const char *track, const Version *version)
 {
-	LedgerFrame frame;
+	LedgerScan	scan;
+	TupleTableSlot *slot;
 	LedgerRow  *row = NULL;
-	Datum		values[2];
 
-	ledger_frame_enter(id, &frame);
-	values[0] = CStringGetTextDatum(track);
-	values[1] = CStringGetTextDatum(version->key);
-	if (ledger_read(&ledger_select_version, values, NULL) > 0)
+	ledger_scan_track(&scan, track, version->key);
+	slot = ledger_scan_next(&scan, ForwardScanDirection);
+	if (slot != NULL)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		Datum		value;
-		bool		isnull;
+		Datum	   *values = slot->tts_values;
 
-		MemoryContextSwitchTo(frame.caller);
 		row = palloc0(sizeof(LedgerRow));
-		row->version = ledger_get_text(tuple, desc, LEDGER_VERSION + 1);
-		row->name = ledger_get_text(tuple, desc, LEDGER_NAME + 1);
-		row->kind = ledger_get_text(tuple, desc, LEDGER_KIND + 1);
-		row->source = ledger_get_text(tuple, desc, LEDGER_SOURCE + 1);
-		value = SPI_getbinval(tuple, desc, LEDGER_APPLIED_BY + 1, &isnull);
-		row->applied_by = pstrdup(NameStr(*DatumGetName(value)));
-		value = SPI_getbinval(tuple, desc, LEDGER_APPLIED_AT + 1, &isnull);
-		row->applied_at = DatumGetTimestampTz(value);
-		row->checksum = ledger_get_bytea(tuple, desc, LEDGER_CHECKSUM + 1);
-		row->fingerprint = ledger_get_bytea(tuple, desc, LEDGER_FINGERPRINT + 1);
-		value = SPI_getbinval(tuple, desc, LEDGER_ALSO + 1, &isnull);
-		if (!isnull)
+		row->version = ledger_slot_text(slot, LEDGER_VERSION);
+		row->name = ledger_slot_text(slot, LEDGER_NAME);
+		row->kind = ledger_slot_text(slot, LEDGER_KIND);
+		row->source = ledger_slot_text(slot, LEDGER_SOURCE);
+		row->applied_by = pstrdup(NameStr(*DatumGetName(values[LEDGER_APPLIED_BY])));
+		row->applied_at = DatumGetTimestampTz(values[LEDGER_APPLIED_AT]);
+		row->checksum = ledger_slot_bytea(slot, LEDGER_CHECKSUM);
+		row->fingerprint = ledger_slot_bytea(slot, LEDGER_FINGERPRINT);
+		if (!slot->tts_isnull[LEDGER_ALSO])
 		{
 			Datum	   *elements;
 			bool	   *element_nulls;
 			int			n;
 
-			deconstruct_array(DatumGetArrayTypePCopy(value), BYTEAOID, -1, false,
-							  TYPALIGN_INT, &elements, &element_nulls, &n);
+			deconstruct_array(DatumGetArrayTypePCopy(values[LEDGER_ALSO]), BYTEAOID, -1,
+							  false, TYPALIGN_INT, &elements, &element_nulls, &n);
 			row->also = palloc(sizeof(bytea *) * Max(n, 1));
 			for (int i = 0; i < n; i++)
 			{
@@ -357,39 +319,21 @@ ledger_find(const LedgerIdentity *id, const char *track, const Version *version)
 			}
 		}
 	}
-	ledger_frame_leave(&frame);
+	ledger_scan_end(&scan);
 	return row;
 }
 
-/*
- * Inside a frame: the key of the highest version in force, NULL where there is
- * none; its text in *version where version isn't NULL.  In the current context.
- */
-char *
-ledger_highest_key(const char *track, char **version)
-{
-	Datum		param = CStringGetTextDatum(track);
-	Version		parsed;
-
-	if (ledger_read(&ledger_select_highest, &param, NULL) == 0)
-		return NULL;
-
-	version_parse(ledger_get_text(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
-				  &parsed);
-	if (version != NULL)
-		*version = parsed.text;
-	return parsed.key;
-}
-
-/* Inside a frame: whether a version of this key is in force. */
+/* Whether a version of this key is in force. */
 bool
 ledger_key_exists(const char *track, const char *key)
 {
-	Datum		values[2];
+	LedgerScan	scan;
+	bool		exists;
 
-	values[0] = CStringGetTextDatum(track);
-	values[1] = CStringGetTextDatum(key);
-	return ledger_read(&ledger_select_exists, values, NULL) > 0;
+	ledger_scan_track(&scan, track, key);
+	exists = ledger_scan_next(&scan, ForwardScanDirection) != NULL;
+	ledger_scan_end(&scan);
+	return exists;
 }
 
 /*
@@ -397,22 +341,19 @@ ledger_key_exists(const char *track, const char *key)
  * for both where there is none.
  */
 char *
-ledger_highest(const LedgerIdentity *id, const char *track, char **version)
+ledger_highest(const char *track, char **version)
 {
-	LedgerFrame frame;
-	char	   *key;
-	char	   *text = NULL;
+	LedgerScan	scan;
+	TupleTableSlot *slot;
+	Version		parsed = {0};
 
-	ledger_frame_enter(id, &frame);
-	key = ledger_highest_key(track, &text);
-	if (key != NULL)
-	{
-		key = MemoryContextStrdup(frame.caller, key);
-		text = MemoryContextStrdup(frame.caller, text);
-	}
-	ledger_frame_leave(&frame);
-	*version = text;
-	return key;
+	ledger_scan_track(&scan, track, NULL);
+	slot = ledger_scan_next(&scan, BackwardScanDirection);
+	if (slot != NULL)
+		version_parse(ledger_slot_text(slot, LEDGER_VERSION), &parsed);
+	ledger_scan_end(&scan);
+	*version = parsed.text;
+	return parsed.key;
 }
 
 /* Append the LedgerRange that an item such as "001..120" or "007" stands for. */
@@ -476,37 +417,45 @@ ledger_in_ranges(List *ranges, const char *key)
 	return false;
 }
 
+/* Whether a squash, by its directives, replaces the version of this key. */
+static bool
+ledger_replaces(Datum directives, const char *key)
+{
+	Jsonb	   *all = DatumGetJsonbP(directives);
+	JsonbValue	buffer;
+	JsonbValue *replaces = getKeyJsonValueFromContainer(&all->root, "replaces",
+														strlen("replaces"), &buffer);
+
+	return replaces != NULL &&
+		ledger_in_ranges(ledger_parse_replaces(JsonbValueToJsonb(replaces), NIL), key);
+}
+
 /*
  * The version of a squash in force that replaces this version, or NULL.
  */
 char *
-ledger_replaced_by(const LedgerIdentity *id, const char *track,
-				   const Version *version)
+ledger_replaced_by(const char *track, const Version *version)
 {
-	LedgerFrame frame;
-	Datum		param;
-	uint64		n;
+	LedgerScan	scan;
+	TupleTableSlot *slot;
+	Datum		key = CStringGetTextDatum(track);
 	char	   *result = NULL;
 
-	ledger_frame_enter(id, &frame);
-	param = CStringGetTextDatum(track);
-	n = ledger_read(&ledger_select_squashes, &param, NULL);
-	for (uint64 i = 0; i < n && result == NULL; i++)
+	/* An index of squashes only. */
+	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_replaces",
+					  1, &key, NULL);
+	while (result == NULL &&
+		   (slot = ledger_scan_next(&scan, ForwardScanDirection)) != NULL)
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		char	   *squash = ledger_get_text(tuple, desc, 1);
-		bool		isnull;
-		Datum		value = SPI_getbinval(tuple, desc, 2, &isnull);
-		Version		parsed;
+		Version		squash;
 
-		version_parse(squash, &parsed);
-		if (!isnull && strcmp(parsed.key, version->key) != 0 &&
-			ledger_in_ranges(ledger_parse_replaces(DatumGetJsonbP(value), NIL),
-							 version->key))
-			result = MemoryContextStrdup(frame.caller, squash);
+		version_parse(ledger_slot_text(slot, LEDGER_VERSION), &squash);
+		if (strcmp(squash.key, version->key) != 0 &&
+			!slot->tts_isnull[LEDGER_DIRECTIVES] &&
+			ledger_replaces(slot->tts_values[LEDGER_DIRECTIVES], version->key))
+			result = squash.text;
 	}
-	ledger_frame_leave(&frame);
+	ledger_scan_end(&scan);
 	return result;
 }
 
@@ -541,21 +490,29 @@ ledger_count_range(const LedgerIdentity *id, const char *track,
 	ledger_frame_leave(&frame);
 }
 
-/* The number of the track's newest event that the snapshot sees, or 0. */
-static int64
-ledger_newest_event(const char *track, Snapshot snapshot)
+/*
+ * The number of the track's newest event that the snapshot sees, and a copy of
+ * its chain in *chain; 0 and NULL where there is none. snapshot NULL: what is
+ * committed now.
+ */
+int64
+ledger_newest_event(const char *track, Snapshot snapshot, bytea **chain)
 {
-	SPIPlanPtr	plan = ledger_prepare(&ledger_select_newest_event);
-	Datum		param = CStringGetTextDatum(track);
-	bool		isnull;
+	LedgerScan	scan;
+	TupleTableSlot *slot;
+	Datum		key = CStringGetTextDatum(track);
+	int64		seq = 0;
 
-	ledger_check_result(SPI_execute_snapshot(plan, &param, NULL, snapshot,
-											 InvalidSnapshot, true, false, 1),
-						&ledger_select_newest_event);
-	if (SPI_processed == 0)
-		return 0;
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-									   SPI_tuptable->tupdesc, 1, &isnull));
+	*chain = NULL;
+	ledger_scan_begin(&scan, "history", "history_track_seq", 1, &key, snapshot);
+	slot = ledger_scan_next(&scan, BackwardScanDirection);
+	if (slot != NULL)
+	{
+		seq = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
+		*chain = ledger_slot_bytea(slot, LEDGER_HISTORY_CHAIN);
+	}
+	ledger_scan_end(&scan);
+	return seq;
 }
 
 /*
@@ -564,37 +521,51 @@ ledger_newest_event(const char *track, Snapshot snapshot)
  * that its snapshot doesn't see.  With the track's lock held this stays so.
  */
 bool
-ledger_is_stale(const LedgerIdentity *id, const char *track)
+ledger_is_stale(const char *track)
 {
-	LedgerFrame frame;
-	bool		stale;
+	bytea	   *chain;
 
-	if (!IsolationUsesXactSnapshot())
-		return false;
+	return IsolationUsesXactSnapshot() &&
+		ledger_newest_event(track, NULL, &chain) >
+		ledger_newest_event(track, GetTransactionSnapshot(), &chain);
+}
 
-	ledger_frame_enter(id, &frame);
-	stale = ledger_newest_event(track, GetActiveSnapshot()) >
-		ledger_newest_event(track, GetTransactionSnapshot());
-	ledger_frame_leave(&frame);
-	return stale;
+/* Begin to read the script of a checksum; its row, or NULL. */
+static TupleTableSlot *
+ledger_scan_script(LedgerScan *scan, bytea *checksum)
+{
+	Datum		key = PointerGetDatum(checksum);
+
+	ledger_scan_begin(scan, "scripts", "scripts_pkey", 1, &key, NULL);
+	return ledger_scan_next(scan, ForwardScanDirection);
+}
+
+/* Whether the text of this checksum is kept. */
+bool
+ledger_script_exists(bytea *checksum)
+{
+	LedgerScan	scan;
+	bool		exists = ledger_scan_script(&scan, checksum) != NULL;
+
+	ledger_scan_end(&scan);
+	return exists;
 }
 
 /*
  * The text that is kept for a checksum, or NULL.
  */
 char *
-ledger_script(const LedgerIdentity *id, bytea *checksum)
+ledger_script(bytea *checksum)
 {
-	LedgerFrame frame;
-	Datum		param = PointerGetDatum(checksum);
+	LedgerScan	scan;
+	TupleTableSlot *slot;
 	char	   *script = NULL;
 
-	ledger_frame_enter(id, &frame);
-	if (ledger_read(&ledger_select_script, &param, NULL) > 0)
-	{
-		MemoryContextSwitchTo(frame.caller);
-		script = ledger_get_text(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	}
-	ledger_frame_leave(&frame);
+	if (checksum == NULL)
+		return NULL;
+	slot = ledger_scan_script(&scan, checksum);
+	if (slot != NULL)
+		script = ledger_slot_text(slot, LEDGER_SCRIPTS_SQL);
+	ledger_scan_end(&scan);
 	return script;
 }

@@ -94,17 +94,17 @@ typedef struct LedgerPlanRow
 extern void ledger_identify(LedgerIdentity *identity);
 
 /* Reads; they see what is committed now, whatever the transaction's snapshot. */
-extern LedgerRow *ledger_find(const LedgerIdentity *id, const char *track,
+extern LedgerRow *ledger_find(const char *track,
 							  const Version *version);
-extern char *ledger_highest(const LedgerIdentity *id, const char *track,
+extern char *ledger_highest(const char *track,
 							char **version);
-extern char *ledger_replaced_by(const LedgerIdentity *id, const char *track,
+extern char *ledger_replaced_by(const char *track,
 								const Version *version);
 extern void ledger_count_range(const LedgerIdentity *id, const char *track,
 							   const char *first_key, const char *last_key,
 							   bool *first, bool *last, int *n);
-extern bool ledger_is_stale(const LedgerIdentity *id, const char *track);
-extern char *ledger_script(const LedgerIdentity *id, bytea *checksum);
+extern bool ledger_is_stale(const char *track);
+extern char *ledger_script(bytea *checksum);
 extern LedgerPlanRow *ledger_plan(const LedgerIdentity *id, const char *track,
 								  const char **files, const char **checksums,
 								  int n_files, bool stop_out_of_order, int *n_rows);

@@ -97,12 +97,20 @@ LedgerProgress *
 ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *version)
 {
 	LedgerFrame frame;
+	LedgerScan	scan;
 	LedgerProgress *progress = NULL;
 	Datum		params[2];
+	bool		exists;
 
-	ledger_frame_enter(id, &frame);
 	params[0] = CStringGetTextDatum(track);
 	params[1] = CStringGetTextDatum(version->key);
+	ledger_scan_begin(&scan, "attempts", "attempts_track_version", 2, params, NULL);
+	exists = ledger_scan_next(&scan, ForwardScanDirection) != NULL;
+	ledger_scan_end(&scan);
+	if (!exists)
+		return NULL;
+
+	ledger_frame_enter(id, &frame);
 	if (ledger_read(&attempt_select_last, params, NULL) > 0)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[0];
@@ -199,7 +207,7 @@ ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 	values[4] = TimestampTzGetDatum(started_at);
 	values[5] = Int32GetDatum(MyProcPid);
 	attempt_progress(progress, &values[6], &nulls[6]);
-	ledger_insert(&attempt_insert, values, nulls);
+	ledger_insert(&attempt_insert, NULL, values, nulls);
 	ledger_frame_leave(&frame);
 }
 

@@ -23,13 +23,16 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "common/cryptohash.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "ledger_internal.h"
@@ -43,20 +46,6 @@ static const Oid ledger_types[LEDGER_N_COLUMNS] = {
 static const Oid ledger_history_types[LEDGER_HISTORY_N_COLUMNS] = {
 	INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NAMEOID, TEXTOID,
 	TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID
-};
-
-/*
- * What precedes the next event.  The newest event of all tracks is there to
- * notice a sequence that was set back.
- */
-static LedgerStatement ledger_previous_event = {
-	"SELECT pg_catalog.nextval('tapmig.history_seq'), "
-	"  (SELECT pg_catalog.max(h.seq) FROM tapmig.history h), "
-	"  (SELECT h.chain FROM tapmig.history h "
-	"    WHERE h.track OPERATOR(pg_catalog.=) $1 "
-	"    ORDER BY h.seq DESC LIMIT 1)",
-	1, {TEXTOID},
-	NULL
 };
 
 static LedgerStatement ledger_forward_sequence = {
@@ -250,40 +239,40 @@ ledger_chain(const Datum *values, const bool *nulls, const bytea *previous)
 	return digest;
 }
 
-/*
- * The number of the next event, greater than every number in the table, and
- * the chain that it continues: a copy, or NULL.
- */
+/* The highest number of an event in any track, or 0. */
 static int64
-ledger_next_event(const char *track, bytea **previous)
+ledger_highest_seq(void)
 {
-	Datum		param = CStringGetTextDatum(track);
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	int64		seq;
-	int64		newest;
-	Datum		value;
-	bool		isnull;
+	LedgerScan	scan;
+	TupleTableSlot *slot;
+	int64		seq = 0;
 
-	if (ledger_read(&ledger_previous_event, &param, NULL) != 1)
-		elog(ERROR, "could not number the next event");
-	tuple = SPI_tuptable->vals[0];
-	desc = SPI_tuptable->tupdesc;
+	ledger_scan_begin(&scan, "history", "history_pkey", 0, NULL, NULL);
+	slot = ledger_scan_next(&scan, BackwardScanDirection);
+	if (slot != NULL)
+		seq = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
+	ledger_scan_end(&scan);
+	return seq;
+}
 
-	seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-	value = SPI_getbinval(tuple, desc, 2, &isnull);
-	newest = isnull ? 0 : DatumGetInt64(value);
-	value = SPI_getbinval(tuple, desc, 3, &isnull);
-	*previous = isnull ? NULL : DatumGetByteaPCopy(value);
-	SPI_freetuptable(SPI_tuptable);
+/* The number of the next event, greater than every number in the table. */
+static int64
+ledger_next_seq(void)
+{
+	int64		newest = ledger_highest_seq();
+	Oid			sequence = get_relname_relid("history_seq",
+											 get_namespace_oid("tapmig", false));
+	int64		seq = nextval_internal(sequence, false);
 
 	/*
-	 * The snapshot is older than the number, so an event at or above it means
-	 * that the sequence was set back: a dump that was restored into a database
-	 * with a ledger ends in setval().
+	 * The number is younger than the look at the table, so an event at or above
+	 * it means that the sequence was set back: a dump that was restored into a
+	 * database with a ledger ends in setval().
 	 */
 	if (seq <= newest)
 	{
+		Datum		param;
+
 		seq = newest + 1;
 		param = Int64GetDatum(seq);
 		ledger_read(&ledger_forward_sequence, &param, NULL);
@@ -309,7 +298,8 @@ ledger_append_event(const char *track, const char *version, const char *event,
 	bytea	   *previous;
 	char	   *user = GetUserNameFromId(GetSessionUserId(), false);
 
-	values[LEDGER_HISTORY_SEQ] = Int64GetDatum(ledger_next_event(track, &previous));
+	(void) ledger_newest_event(track, NULL, &previous);
+	values[LEDGER_HISTORY_SEQ] = Int64GetDatum(ledger_next_seq());
 	values[LEDGER_HISTORY_TRACK] = CStringGetTextDatum(track);
 	values[LEDGER_HISTORY_VERSION] = CStringGetTextDatum(version);
 	values[LEDGER_HISTORY_EVENT] = CStringGetTextDatum(event);
@@ -334,5 +324,5 @@ ledger_append_event(const char *track, const char *version, const char *event,
 
 	for (int i = 0; i < LEDGER_HISTORY_N_COLUMNS; i++)
 		spi_nulls[i] = nulls[i] ? 'n' : ' ';
-	ledger_insert(&ledger_insert_event, values, spi_nulls);
+	ledger_insert(&ledger_insert_event, &ledger_history, values, spi_nulls);
 }

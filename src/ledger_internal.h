@@ -5,6 +5,7 @@
 #ifndef TAPMIG_LEDGER_INTERNAL_H
 #define TAPMIG_LEDGER_INTERNAL_H
 
+#include "access/genam.h"
 #include "executor/spi.h"
 
 #include "compat.h"
@@ -83,6 +84,14 @@ typedef enum LedgerHistoryColumn
 	"h.seq, h.track, h.version, h.event, h.at, h.by_user, h.source, " \
 	"h.reason, h.checksum, h.fingerprint, h.chain, h.state"
 
+/* Those of tapmig.scripts. */
+enum
+{
+	LEDGER_SCRIPTS_CHECKSUM,
+	LEDGER_SCRIPTS_SQL,
+	LEDGER_SCRIPTS_N_COLUMNS
+};
+
 /* One of the ledger's statements; its plan is made at first use and kept. */
 typedef struct LedgerStatement
 {
@@ -101,6 +110,26 @@ typedef struct LedgerFrame
 	int			guc_nest;
 } LedgerFrame;
 
+/* A table that rows are inserted into directly. */
+typedef struct LedgerTable
+{
+	const char *name;
+	int			n_columns;
+	int			n_checks;		/* CHECK constraints */
+} LedgerTable;
+
+#define LEDGER_SCAN_KEYS 2
+
+/* Rows of a table, read by an index. */
+typedef struct LedgerScan
+{
+	Relation	table;
+	Relation	index;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+} LedgerScan;
+
 /* A squash's "001..120"; first and last are the same for a single version. */
 typedef struct LedgerRange
 {
@@ -116,16 +145,30 @@ extern uint64 ledger_read(LedgerStatement *statement, Datum *values,
 						  const char *nulls);
 extern uint64 ledger_write(LedgerStatement *statement, Datum *values,
 						   const char *nulls);
-extern uint64 ledger_insert(LedgerStatement *statement, Datum *values,
-							const char *nulls);
+extern uint64 ledger_insert(LedgerStatement *statement, const LedgerTable *table,
+							Datum *values, const char *nulls);
 extern bool ledger_is_writing(void);
 extern Datum ledger_text_or_null(const char *text, char *null);
 extern char *ledger_get_text(HeapTuple tuple, TupleDesc desc, int column);
-extern char *ledger_highest_key(const char *track, char **version);
+extern int64 ledger_newest_event(const char *track, Snapshot snapshot, bytea **chain);
 extern bool ledger_key_exists(const char *track, const char *key);
+extern bool ledger_script_exists(bytea *checksum);
 extern char *ledger_label(const char *version, const char *name);
 extern List *ledger_parse_replaces(Jsonb *replaces, List *ranges);
 extern bool ledger_in_ranges(List *ranges, const char *key);
+
+/* ledger_table.c */
+extern const LedgerTable ledger_migrations;
+extern const LedgerTable ledger_history;
+extern const LedgerTable ledger_scripts;
+extern void ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
+							  int n_keys, const Datum *keys, Snapshot snapshot);
+extern TupleTableSlot *ledger_scan_next(LedgerScan *scan, ScanDirection direction);
+extern void ledger_scan_end(LedgerScan *scan);
+extern char *ledger_slot_text(TupleTableSlot *slot, int column);
+extern bytea *ledger_slot_bytea(TupleTableSlot *slot, int column);
+extern bool ledger_table_insert(const LedgerTable *table, const Datum *values,
+								const char *nulls);
 
 /* ledger_chain.c */
 extern bytea *ledger_state(const Datum *values, const bool *nulls);

@@ -135,7 +135,8 @@ ledger_complete_row(const TriggerData *data)
 	exists = ledger_key_exists(settings.track, version.key);
 	if (nulls[LEDGER_OUT_OF_ORDER])
 	{
-		char	   *highest = ledger_highest_key(settings.track, NULL);
+		char	   *text;
+		char	   *highest = ledger_highest(settings.track, &text);
 
 		FILL(LEDGER_OUT_OF_ORDER,
 			 BoolGetDatum(highest != NULL &&

@@ -109,12 +109,14 @@ ledger_store_script(const LedgerIdentity *id, bytea *checksum, const char *scrip
 	if (!migration_lock_try_script(id->extension, (unsigned char *) VARDATA_ANY(checksum),
 								   VARSIZE_ANY_EXHDR(checksum)))
 		return;
+	if (ledger_script_exists(checksum))
+		return;
 	values[0] = PointerGetDatum(checksum);
 	values[1] = CStringGetTextDatum(script);
 
 	/* Younger than the lock: else one that was just stored would be a conflict. */
 	PushCopiedSnapshot(GetLatestSnapshot());
-	ledger_insert(&ledger_insert_script, values, NULL);
+	ledger_insert(&ledger_insert_script, &ledger_scripts, values, NULL);
 	PopActiveSnapshot();
 }
 
@@ -169,7 +171,7 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 	if (entry->directives == NULL)
 		spi_nulls[LEDGER_DIRECTIVES] = 'n';
 
-	ledger_insert(&ledger_insert_row, values, spi_nulls);
+	ledger_insert(&ledger_insert_row, &ledger_migrations, values, spi_nulls);
 
 	for (int i = 0; i < LEDGER_N_COLUMNS; i++)
 		nulls[i] = spi_nulls[i] == 'n';
@@ -304,6 +306,6 @@ ledger_record_attempt(const LedgerIdentity *id, const LedgerAttempt *attempt)
 	values[10] = Int32GetDatum(attempt->line);
 	if (attempt->line <= 0)
 		nulls[10] = 'n';
-	ledger_insert(&ledger_insert_attempt, values, nulls);
+	ledger_insert(&ledger_insert_attempt, NULL, values, nulls);
 	ledger_frame_leave(&frame);
 }

@@ -307,7 +307,7 @@ void
 request_raise_changed(const Request *request, const LedgerRow *row)
 {
 	StringInfoData detail;
-	char	   *old = ledger_script(&request->identity, row->checksum);
+	char	   *old = ledger_script(row->checksum);
 	bool		names_differ = row->name != NULL && request->version.name != NULL &&
 		strcmp(row->name, request->version.name) != 0;
 

@@ -1,0 +1,195 @@
+/*
+ * ledger_table.c
+ *		The ledger's tables without the executor: lookups by an index, inserts.
+ *
+ * What every migration asks and writes goes this way, as the server goes at its
+ * catalogs; everything else is SQL. Nothing here looks at rights, runs a trigger
+ * or depends on a setting, so that a read needs no frame.
+ *
+ * A scan sees what is committed when it begins and what its transaction wrote
+ * before, under every isolation level, as a frame does. An insert is for rows
+ * that are right by construction; where the table has more to say than the
+ * extension made it say, the caller sends SQL instead. Locks are kept until the
+ * transaction ends, as a query's.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+#include "utils/snapmgr.h"
+
+#include "ledger_internal.h"
+
+/* How many columns and CHECK constraints the extension's script gives them. */
+const LedgerTable ledger_migrations = {"schema_migrations", LEDGER_N_COLUMNS, 3};
+const LedgerTable ledger_history = {"history", LEDGER_HISTORY_N_COLUMNS, 1};
+const LedgerTable ledger_scripts = {"scripts", LEDGER_SCRIPTS_N_COLUMNS, 1};
+
+static Relation
+ledger_table_open(const char *name, LOCKMODE mode)
+{
+	Oid			table = get_relname_relid(name, get_namespace_oid("tapmig", false));
+
+	if (!OidIsValid(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"tapmig.%s\" does not exist", name),
+				 errhint("It is a part of the extension tapmig; restore it from a backup.")));
+	return table_open(table, mode);
+}
+
+static Relation
+ledger_index_open(Relation table, const char *name)
+{
+	Oid			oid = get_relname_relid(name, RelationGetNamespace(table));
+	Relation	index = OidIsValid(oid) ? index_open(oid, AccessShareLock) : NULL;
+
+	if (index == NULL || !index->rd_index->indisvalid ||
+		index->rd_index->indrelid != RelationGetRelid(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"tapmig.%s\" is missing or not valid", name),
+				 errdetail("The ledger is read by it."),
+				 errhint("Make it again, or REINDEX INDEX tapmig.%s.",
+						 name)));
+	return index;
+}
+
+/*
+ * Begin to read the rows of a table whose first columns in the index are equal
+ * to keys: texts, or a bytea. snapshot NULL: what is committed now.
+ */
+void
+ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
+				  int n_keys, const Datum *keys, Snapshot snapshot)
+{
+	ScanKeyData scan_keys[LEDGER_SCAN_KEYS];
+
+	Assert(n_keys <= LEDGER_SCAN_KEYS);
+	scan->table = ledger_table_open(table, AccessShareLock);
+	scan->index = ledger_index_open(scan->table, index);
+	for (int i = 0; i < n_keys; i++)
+	{
+		Oid			type = TupleDescAttr(RelationGetDescr(scan->index), i)->atttypid;
+
+		Assert(type == TEXTOID || type == BYTEAOID);
+		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, BTEqualStrategyNumber,
+							   InvalidOid, scan->index->rd_indcollation[i],
+							   type == BYTEAOID ? F_BYTEAEQ : F_TEXTEQ, keys[i]);
+	}
+	scan->snapshot = RegisterSnapshot(snapshot ? snapshot : GetLatestSnapshot());
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->scan = compat_index_beginscan(scan->table, scan->index, scan->snapshot, n_keys);
+	index_rescan(scan->scan, scan_keys, n_keys, NULL, 0);
+}
+
+/*
+ * The next row, forward or backward in the index's order: its slot with all
+ * columns, valid until the next call. NULL: there is no other.
+ */
+TupleTableSlot *
+ledger_scan_next(LedgerScan *scan, ScanDirection direction)
+{
+	if (!index_getnext_slot(scan->scan, direction, scan->slot))
+		return NULL;
+	slot_getallattrs(scan->slot);
+	return scan->slot;
+}
+
+void
+ledger_scan_end(LedgerScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	UnregisterSnapshot(scan->snapshot);
+	index_close(scan->index, NoLock);
+	table_close(scan->table, NoLock);
+}
+
+/* A copy of a column of a row, 0-based; NULL for SQL NULL. */
+char *
+ledger_slot_text(TupleTableSlot *slot, int column)
+{
+	return slot->tts_isnull[column] ? NULL : TextDatumGetCString(slot->tts_values[column]);
+}
+
+bytea *
+ledger_slot_bytea(TupleTableSlot *slot, int column)
+{
+	return slot->tts_isnull[column] ? NULL : DatumGetByteaPCopy(slot->tts_values[column]);
+}
+
+/* Whether an INSERT means no more to the table than the extension made it mean. */
+static bool
+ledger_table_is_plain(Relation rel, const LedgerTable *table)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	TriggerDesc *triggers = rel->trigdesc;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition ||
+		rel->rd_rules != NULL || desc->natts != table->n_columns ||
+		desc->constr == NULL || desc->constr->num_check != table->n_checks ||
+		desc->constr->has_generated_stored)
+		return false;
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) && strcmp(trigger->tgname, "insert_row") != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Insert a row, given by all columns; nulls as SPI has them. The extension's own
+ * trigger is passed over. False where the table wants an INSERT; nothing was done
+ * then. Errors: 23505.
+ */
+bool
+ledger_table_insert(const LedgerTable *table, const Datum *values, const char *nulls)
+{
+	Relation	rel = ledger_table_open(table->name, RowExclusiveLock);
+	EState	   *estate;
+	ResultRelInfo *result;
+	TupleTableSlot *slot;
+
+	if (!ledger_table_is_plain(rel, table))
+	{
+		table_close(rel, NoLock);
+		return false;
+	}
+	estate = CreateExecutorState();
+	result = makeNode(ResultRelInfo);
+	InitResultRelInfo(result, rel, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+
+	slot = table_slot_create(rel, NULL);
+	for (int i = 0; i < table->n_columns; i++)
+	{
+		slot->tts_isnull[i] = nulls != NULL && nulls[i] == 'n';
+		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : values[i];
+	}
+	ExecStoreVirtualTuple(slot);
+	simple_table_tuple_insert(rel, slot);
+	(void) compat_insert_index_tuples(result, slot, estate);
+
+	ExecDropSingleTupleTableSlot(slot);
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	return true;
+}
