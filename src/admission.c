@@ -167,10 +167,9 @@ admission_is_squashed(const Request *request)
 bool
 admission_is_out_of_order(const Request *request)
 {
-	char	   *highest;
-	char	   *key = ledger_highest(request->track, &highest);
+	char	   *highest = ledger_highest_above(request->track, request->version.key);
 
-	if (key == NULL || version_compare_keys(request->version.key, key) > 0)
+	if (highest == NULL)
 		return false;
 	if (request->settings.out_of_order == SETTINGS_ALLOW ||
 		(request->settings.out_of_order == SETTINGS_WARN && request->warned))

@@ -51,8 +51,6 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 	LedgerEntry entry = {0};
 	LedgerRow  *row;
 	char	   *why_not = NULL;
-	char	   *highest;
-	char	   *key;
 
 	request_check_can_write("tapmig.register");
 	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
@@ -80,8 +78,6 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 				(errmsg("the script of migration %s was not understood: %s",
 						request->version.label, why_not),
 				 errdetail("It is recorded by its checksum; a change of its layout will count as a change.")));
-	key = ledger_highest(request->track, &highest);
-
 	entry.track = request->track;
 	entry.version = &request->version;
 	entry.kind = "registered";
@@ -89,7 +85,7 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 	entry.checksum = request->checksum;
 	entry.statements = -1;
 	entry.elapsed_us = -1;
-	entry.out_of_order = key != NULL && version_compare_keys(request->version.key, key) < 0;
+	entry.out_of_order = ledger_highest_above(request->track, request->version.key) != NULL;
 	entry.applied_at = applied_at;
 	if (entry.fingerprint != NULL)
 	{

@@ -262,20 +262,13 @@ ledger_label(const char *version, const char *name)
 	return name == NULL ? pstrdup(version) : psprintf("%s_%s", version, name);
 }
 
-/*
- * Begin to read the rows in force of a track, by the versions' order; the one
- * of this key only, where it isn't NULL.
- */
+/* Begin to read the row in force of a version's key. */
 static void
-ledger_scan_track(LedgerScan *scan, const char *track, const char *key)
+ledger_scan_version(LedgerScan *scan, const char *track, const char *key)
 {
-	Datum		keys[2];
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_text(key)};
 
-	keys[0] = CStringGetTextDatum(track);
-	if (key != NULL)
-		keys[1] = CStringGetTextDatum(key);
-	ledger_scan_begin(scan, "schema_migrations", "schema_migrations_key",
-					  key != NULL ? 2 : 1, keys, NULL);
+	ledger_scan_begin(scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 }
 
 /*
@@ -288,7 +281,7 @@ ledger_find(const char *track, const Version *version)
 	TupleTableSlot *slot;
 	LedgerRow  *row = NULL;
 
-	ledger_scan_track(&scan, track, version->key);
+	ledger_scan_version(&scan, track, version->key);
 	slot = ledger_scan_next(&scan, ForwardScanDirection);
 	if (slot != NULL)
 	{
@@ -330,30 +323,30 @@ ledger_key_exists(const char *track, const char *key)
 	LedgerScan	scan;
 	bool		exists;
 
-	ledger_scan_track(&scan, track, key);
+	ledger_scan_version(&scan, track, key);
 	exists = ledger_scan_next(&scan, ForwardScanDirection) != NULL;
 	ledger_scan_end(&scan);
 	return exists;
 }
 
 /*
- * The key of the track's highest version in force, its text in *version; NULL
- * for both where there is none.
+ * The track's highest version in force above a key: its text, or NULL where there
+ * is none.
  */
 char *
-ledger_highest(const char *track, char **version)
+ledger_highest_above(const char *track, const char *key)
 {
 	LedgerScan	scan;
 	TupleTableSlot *slot;
-	Version		parsed = {0};
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_above(key)};
+	char	   *version = NULL;
 
-	ledger_scan_track(&scan, track, NULL);
+	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 	slot = ledger_scan_next(&scan, BackwardScanDirection);
 	if (slot != NULL)
-		version_parse(ledger_slot_text(slot, LEDGER_VERSION), &parsed);
+		version = ledger_slot_text(slot, LEDGER_VERSION);
 	ledger_scan_end(&scan);
-	*version = parsed.text;
-	return parsed.key;
+	return version;
 }
 
 /* Append the LedgerRange that an item such as "001..120" or "007" stands for. */
@@ -438,7 +431,7 @@ ledger_replaced_by(const char *track, const Version *version)
 {
 	LedgerScan	scan;
 	TupleTableSlot *slot;
-	Datum		key = CStringGetTextDatum(track);
+	LedgerKey	key = ledger_key_text(track);
 	char	   *result = NULL;
 
 	/* An index of squashes only. */
@@ -492,19 +485,19 @@ ledger_count_range(const LedgerIdentity *id, const char *track,
 
 /*
  * The number of the track's newest event that the snapshot sees, and a copy of
- * its chain in *chain; 0 and NULL where there is none. snapshot NULL: what is
- * committed now.
+ * its chain in *chain; 0 and NULL where none has a number of at least `from`.
+ * snapshot NULL: what is committed now.
  */
 int64
-ledger_newest_event(const char *track, Snapshot snapshot, bytea **chain)
+ledger_newest_event(const char *track, int64 from, Snapshot snapshot, bytea **chain)
 {
 	LedgerScan	scan;
 	TupleTableSlot *slot;
-	Datum		key = CStringGetTextDatum(track);
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_from(from)};
 	int64		seq = 0;
 
 	*chain = NULL;
-	ledger_scan_begin(&scan, "history", "history_track_seq", 1, &key, snapshot);
+	ledger_scan_begin(&scan, "history", "history_track_seq", 2, keys, snapshot);
 	slot = ledger_scan_next(&scan, BackwardScanDirection);
 	if (slot != NULL)
 	{
@@ -526,15 +519,15 @@ ledger_is_stale(const char *track)
 	bytea	   *chain;
 
 	return IsolationUsesXactSnapshot() &&
-		ledger_newest_event(track, NULL, &chain) >
-		ledger_newest_event(track, GetTransactionSnapshot(), &chain);
+		ledger_newest_event(track, PG_INT64_MIN, NULL, &chain) >
+		ledger_newest_event(track, PG_INT64_MIN, GetTransactionSnapshot(), &chain);
 }
 
 /* Begin to read the script of a checksum; its row, or NULL. */
 static TupleTableSlot *
 ledger_scan_script(LedgerScan *scan, bytea *checksum)
 {
-	Datum		key = PointerGetDatum(checksum);
+	LedgerKey	key = ledger_key_bytea(checksum);
 
 	ledger_scan_begin(scan, "scripts", "scripts_pkey", 1, &key, NULL);
 	return ledger_scan_next(scan, ForwardScanDirection);

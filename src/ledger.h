@@ -96,8 +96,7 @@ extern void ledger_identify(LedgerIdentity *identity);
 /* Reads; they see what is committed now, whatever the transaction's snapshot. */
 extern LedgerRow *ledger_find(const char *track,
 							  const Version *version);
-extern char *ledger_highest(const char *track,
-							char **version);
+extern char *ledger_highest_above(const char *track, const char *key);
 extern char *ledger_replaced_by(const char *track,
 								const Version *version);
 extern void ledger_count_range(const LedgerIdentity *id, const char *track,

@@ -99,17 +99,19 @@ ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *
 	LedgerFrame frame;
 	LedgerScan	scan;
 	LedgerProgress *progress = NULL;
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_text(version->key)};
 	Datum		params[2];
 	bool		exists;
 
-	params[0] = CStringGetTextDatum(track);
-	params[1] = CStringGetTextDatum(version->key);
-	ledger_scan_begin(&scan, "attempts", "attempts_track_version", 2, params, NULL);
+	/* Most versions have none. */
+	ledger_scan_begin(&scan, "attempts", "attempts_track_version", 2, keys, NULL);
 	exists = ledger_scan_next(&scan, ForwardScanDirection) != NULL;
 	ledger_scan_end(&scan);
 	if (!exists)
 		return NULL;
 
+	params[0] = keys[0].value;
+	params[1] = keys[1].value;
 	ledger_frame_enter(id, &frame);
 	if (ledger_read(&attempt_select_last, params, NULL) > 0)
 	{

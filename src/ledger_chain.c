@@ -33,9 +33,13 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "ledger_internal.h"
+
+/* How many numbers before the next event's the track's newest one is looked for first. */
+#define LEDGER_NEAR 16
 
 static const Oid ledger_types[LEDGER_N_COLUMNS] = {
 	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
@@ -239,15 +243,16 @@ ledger_chain(const Datum *values, const bool *nulls, const bytea *previous)
 	return digest;
 }
 
-/* The highest number of an event in any track, or 0. */
+/* The highest number, from `from` on, of an event that the snapshot sees; 0: none. */
 static int64
-ledger_highest_seq(void)
+ledger_highest_seq(int64 from, Snapshot snapshot)
 {
 	LedgerScan	scan;
 	TupleTableSlot *slot;
+	LedgerKey	key = ledger_key_from(from);
 	int64		seq = 0;
 
-	ledger_scan_begin(&scan, "history", "history_pkey", 0, NULL, NULL);
+	ledger_scan_begin(&scan, "history", "history_pkey", 1, &key, snapshot);
 	slot = ledger_scan_next(&scan, BackwardScanDirection);
 	if (slot != NULL)
 		seq = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
@@ -259,26 +264,41 @@ ledger_highest_seq(void)
 static int64
 ledger_next_seq(void)
 {
-	int64		newest = ledger_highest_seq();
+	Snapshot	before = RegisterSnapshot(GetLatestSnapshot());
 	Oid			sequence = get_relname_relid("history_seq",
 											 get_namespace_oid("tapmig", false));
 	int64		seq = nextval_internal(sequence, false);
+	int64		highest = ledger_highest_seq(seq, before);
+
+	UnregisterSnapshot(before);
 
 	/*
-	 * The number is younger than the look at the table, so an event at or above
-	 * it means that the sequence was set back: a dump that was restored into a
-	 * database with a ledger ends in setval().
+	 * The snapshot is older than the number, so an event at or above it means
+	 * that the sequence was set back: a dump that was restored into a database
+	 * with a ledger ends in setval().
 	 */
-	if (seq <= newest)
+	if (highest > 0)
 	{
 		Datum		param;
 
-		seq = newest + 1;
+		seq = highest + 1;
 		param = Int64GetDatum(seq);
 		ledger_read(&ledger_forward_sequence, &param, NULL);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	return seq;
+}
+
+/* The chain of the track's newest event, or NULL; next: the number to come. */
+static bytea *
+ledger_previous_chain(const char *track, int64 next)
+{
+	bytea	   *chain;
+
+	/* It is nearly always one of the last. */
+	if (ledger_newest_event(track, next - LEDGER_NEAR, NULL, &chain) == 0)
+		(void) ledger_newest_event(track, PG_INT64_MIN, NULL, &chain);
+	return chain;
 }
 
 /*
@@ -295,11 +315,10 @@ ledger_append_event(const char *track, const char *version, const char *event,
 	Datum		values[LEDGER_HISTORY_N_COLUMNS] = {0};
 	bool		nulls[LEDGER_HISTORY_N_COLUMNS] = {0};
 	char		spi_nulls[LEDGER_HISTORY_N_COLUMNS];
-	bytea	   *previous;
+	int64		seq = ledger_next_seq();
 	char	   *user = GetUserNameFromId(GetSessionUserId(), false);
 
-	(void) ledger_newest_event(track, NULL, &previous);
-	values[LEDGER_HISTORY_SEQ] = Int64GetDatum(ledger_next_seq());
+	values[LEDGER_HISTORY_SEQ] = Int64GetDatum(seq);
 	values[LEDGER_HISTORY_TRACK] = CStringGetTextDatum(track);
 	values[LEDGER_HISTORY_VERSION] = CStringGetTextDatum(version);
 	values[LEDGER_HISTORY_EVENT] = CStringGetTextDatum(event);
@@ -320,7 +339,7 @@ ledger_append_event(const char *track, const char *version, const char *event,
 	values[LEDGER_HISTORY_STATE] = PointerGetDatum(state);
 	nulls[LEDGER_HISTORY_STATE] = state == NULL;
 	values[LEDGER_HISTORY_CHAIN] =
-		PointerGetDatum(ledger_chain(values, nulls, previous));
+		PointerGetDatum(ledger_chain(values, nulls, ledger_previous_chain(track, seq)));
 
 	for (int i = 0; i < LEDGER_HISTORY_N_COLUMNS; i++)
 		spi_nulls[i] = nulls[i] ? 'n' : ' ';

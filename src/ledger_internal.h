@@ -120,6 +120,14 @@ typedef struct LedgerTable
 
 #define LEDGER_SCAN_KEYS 2
 
+/* What a column of an index is to be: equal to a value, above it, ... */
+typedef struct LedgerKey
+{
+	StrategyNumber strategy;
+	Oid			operator;		/* its function */
+	Datum		value;
+} LedgerKey;
+
 /* Rows of a table, read by an index. */
 typedef struct LedgerScan
 {
@@ -150,7 +158,8 @@ extern uint64 ledger_insert(LedgerStatement *statement, const LedgerTable *table
 extern bool ledger_is_writing(void);
 extern Datum ledger_text_or_null(const char *text, char *null);
 extern char *ledger_get_text(HeapTuple tuple, TupleDesc desc, int column);
-extern int64 ledger_newest_event(const char *track, Snapshot snapshot, bytea **chain);
+extern int64 ledger_newest_event(const char *track, int64 from, Snapshot snapshot,
+								 bytea **chain);
 extern bool ledger_key_exists(const char *track, const char *key);
 extern bool ledger_script_exists(bytea *checksum);
 extern char *ledger_label(const char *version, const char *name);
@@ -162,9 +171,13 @@ extern const LedgerTable ledger_migrations;
 extern const LedgerTable ledger_history;
 extern const LedgerTable ledger_scripts;
 extern void ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
-							  int n_keys, const Datum *keys, Snapshot snapshot);
+							  int n_keys, const LedgerKey *keys, Snapshot snapshot);
 extern TupleTableSlot *ledger_scan_next(LedgerScan *scan, ScanDirection direction);
 extern void ledger_scan_end(LedgerScan *scan);
+extern LedgerKey ledger_key_text(const char *text);
+extern LedgerKey ledger_key_bytea(bytea *bytes);
+extern LedgerKey ledger_key_above(const char *text);
+extern LedgerKey ledger_key_from(int64 number);
 extern char *ledger_slot_text(TupleTableSlot *slot, int column);
 extern bytea *ledger_slot_bytea(TupleTableSlot *slot, int column);
 extern bool ledger_table_insert(const LedgerTable *table, const Datum *values,

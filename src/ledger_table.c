@@ -21,7 +21,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -68,12 +67,15 @@ ledger_index_open(Relation table, const char *name)
 }
 
 /*
- * Begin to read the rows of a table whose first columns in the index are equal
- * to keys: texts, or a bytea. snapshot NULL: what is committed now.
+ * Begin to read the rows of a table whose columns in the index, from the first
+ * on, satisfy keys. snapshot NULL: what is committed now.
+ *
+ * A scan reads all of a page that the keys let it before it returns the first
+ * row, so a key that holds only few rows makes a look at the last one cheap.
  */
 void
 ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
-				  int n_keys, const Datum *keys, Snapshot snapshot)
+				  int n_keys, const LedgerKey *keys, Snapshot snapshot)
 {
 	ScanKeyData scan_keys[LEDGER_SCAN_KEYS];
 
@@ -81,14 +83,9 @@ ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
 	scan->table = ledger_table_open(table, AccessShareLock);
 	scan->index = ledger_index_open(scan->table, index);
 	for (int i = 0; i < n_keys; i++)
-	{
-		Oid			type = TupleDescAttr(RelationGetDescr(scan->index), i)->atttypid;
-
-		Assert(type == TEXTOID || type == BYTEAOID);
-		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, BTEqualStrategyNumber,
-							   InvalidOid, scan->index->rd_indcollation[i],
-							   type == BYTEAOID ? F_BYTEAEQ : F_TEXTEQ, keys[i]);
-	}
+		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, keys[i].strategy, InvalidOid,
+							   scan->index->rd_indcollation[i], keys[i].operator,
+							   keys[i].value);
 	scan->snapshot = RegisterSnapshot(snapshot ? snapshot : GetLatestSnapshot());
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->scan = compat_index_beginscan(scan->table, scan->index, scan->snapshot, n_keys);
@@ -116,6 +113,31 @@ ledger_scan_end(LedgerScan *scan)
 	UnregisterSnapshot(scan->snapshot);
 	index_close(scan->index, NoLock);
 	table_close(scan->table, NoLock);
+}
+
+/* "= text", "= bytea", and "> text", ">= bigint". */
+LedgerKey
+ledger_key_text(const char *text)
+{
+	return (LedgerKey) {BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(text)};
+}
+
+LedgerKey
+ledger_key_bytea(bytea *bytes)
+{
+	return (LedgerKey) {BTEqualStrategyNumber, F_BYTEAEQ, PointerGetDatum(bytes)};
+}
+
+LedgerKey
+ledger_key_above(const char *text)
+{
+	return (LedgerKey) {BTGreaterStrategyNumber, F_TEXT_GT, CStringGetTextDatum(text)};
+}
+
+LedgerKey
+ledger_key_from(int64 number)
+{
+	return (LedgerKey) {BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(number)};
 }
 
 /* A copy of a column of a row, 0-based; NULL for SQL NULL. */

@@ -133,15 +133,8 @@ ledger_complete_row(const TriggerData *data)
 
 	ledger_frame_enter(&id, &frame);
 	exists = ledger_key_exists(settings.track, version.key);
-	if (nulls[LEDGER_OUT_OF_ORDER])
-	{
-		char	   *text;
-		char	   *highest = ledger_highest(settings.track, &text);
-
-		FILL(LEDGER_OUT_OF_ORDER,
-			 BoolGetDatum(highest != NULL &&
-						  version_compare_keys(version.key, highest) < 0));
-	}
+	FILL(LEDGER_OUT_OF_ORDER,
+		 BoolGetDatum(ledger_highest_above(settings.track, version.key) != NULL));
 
 	/* Else the unique index refuses the row, or ON CONFLICT drops it. */
 	if (!exists)

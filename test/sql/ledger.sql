@@ -310,3 +310,35 @@ DROP OWNED BY regress_ledger_deployer;
 DROP ROLE regress_ledger_deployer;
 DROP EXTENSION tapmig;
 CREATE EXTENSION tapmig;
+
+--
+-- A row goes into the tables directly, but for what their owner added to them.
+--
+\c -
+\set VERBOSITY terse
+\set SHOW_CONTEXT never
+CREATE TABLE seen (what text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO public.seen VALUES (tg_table_name || ' ' || tg_level); RETURN NULL; END $$;
+CREATE TRIGGER note AFTER INSERT ON tapmig.schema_migrations FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER note AFTER INSERT ON tapmig.history FOR EACH STATEMENT EXECUTE FUNCTION note();
+SELECT tapmig.apply('1', 'SELECT 1', track => 'plain');
+SELECT * FROM seen ORDER BY what;
+DROP TRIGGER note ON tapmig.schema_migrations;
+DROP TRIGGER note ON tapmig.history;
+DROP FUNCTION note();
+DROP TABLE seen;
+ALTER TABLE tapmig.schema_migrations ADD CONSTRAINT ours CHECK (version <> '2');
+SELECT tapmig.apply('2', 'SELECT 1', track => 'plain');
+SELECT tapmig.apply('3', 'SELECT 1', track => 'plain');
+ALTER TABLE tapmig.schema_migrations DROP CONSTRAINT ours;
+ALTER INDEX tapmig.schema_migrations_key RENAME TO gone;
+SELECT tapmig.apply('4', 'SELECT 1', track => 'plain');
+ALTER INDEX tapmig.gone RENAME TO schema_migrations_key;
+SELECT tapmig.apply('4', 'SELECT 1', track => 'plain');
+-- The newest event far behind others' numbers, and a sequence that was set back
+SELECT count(tapmig.register(g::text, track => 'long2')) FROM generate_series(1, 40) g;
+SELECT tapmig.apply('5', 'SELECT 1', track => 'plain');
+SELECT setval('tapmig.history_seq', 1) AS set_back;
+SELECT tapmig.apply('6', 'SELECT 1', track => 'plain');
+SELECT count(*) AS problems FROM tapmig.verify();
