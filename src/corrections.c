@@ -95,7 +95,7 @@ corrections_register(Request *request, const TimestampTz *applied_at)
 	}
 	if (request->sql != NULL && request->settings.store_sql &&
 		(entry.fingerprint == NULL || request->script->directives.store))
-		entry.script = pnstrdup(request->sql, request->len);
+		entry.script = request->text;
 	ledger_record(&request->identity, &entry);
 	ledger_close_attempts(&request->identity, request->track, &request->version);
 	return true;
@@ -126,7 +126,7 @@ corrections_accept(Request *request, const char *why)
 	ledger_accept(&request->identity, request->track, &request->version,
 				  request->checksum, request_fingerprint(request),
 				  request->settings.store_sql && request->script->directives.store ?
-				  pnstrdup(request->sql, request->len) : NULL,
+				  request->text : NULL,
 				  why);
 }
 

@@ -50,7 +50,7 @@ typedef struct LedgerEntry
 	bool		out_of_order;
 	Jsonb	   *directives;
 	const TimestampTz *applied_at;	/* NULL: now */
-	const char *script;			/* text to keep in tapmig.scripts, or NULL */
+	const text *script;			/* to keep in tapmig.scripts, or NULL */
 } LedgerEntry;
 
 /* A failed try of a transactional script under run. */
@@ -114,7 +114,7 @@ extern void ledger_note_layout(const LedgerIdentity *id, const char *track,
 							   const Version *version, bytea *checksum);
 extern void ledger_accept(const LedgerIdentity *id, const char *track,
 						  const Version *version, bytea *checksum,
-						  bytea *fingerprint, const char *script, const char *why);
+						  bytea *fingerprint, const text *script, const char *why);
 extern void ledger_withdraw(const LedgerIdentity *id, const char *track,
 							const Version *version, const char *why);
 extern void ledger_record_attempt(const LedgerIdentity *id,

@@ -18,6 +18,7 @@
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/toast_internals.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
@@ -30,6 +31,9 @@
 #include "utils/snapmgr.h"
 
 #include "ledger_internal.h"
+
+/* Bytes from which on a value's copy counts. */
+#define LEDGER_TABLE_LARGE (1024 * 1024)
 
 /* How many columns and CHECK constraints the extension's script gives them. */
 const LedgerTable ledger_migrations = {"schema_migrations", LEDGER_N_COLUMNS, 3};
@@ -176,6 +180,22 @@ ledger_table_is_plain(Relation rel, const LedgerTable *table)
 }
 
 /*
+ * A large value as the table would store it, so that it isn't copied whole into
+ * the tuple first; as it is where that doesn't make it smaller.
+ */
+static Datum
+ledger_table_compress(Form_pg_attribute column, Datum value)
+{
+	Datum		compressed = (Datum) 0;
+
+	if (column->attlen == -1 && column->attstorage == TYPSTORAGE_EXTENDED &&
+		!VARATT_IS_EXTENDED(DatumGetPointer(value)) &&
+		VARSIZE(DatumGetPointer(value)) > LEDGER_TABLE_LARGE)
+		compressed = toast_compress_datum(value, column->attcompression);
+	return DatumGetPointer(compressed) != NULL ? compressed : value;
+}
+
+/*
  * Insert a row, given by all columns; nulls as SPI has them. The extension's own
  * trigger is passed over. False where the table wants an INSERT; nothing was done
  * then. Errors: 23505.
@@ -202,7 +222,8 @@ ledger_table_insert(const LedgerTable *table, const Datum *values, const char *n
 	for (int i = 0; i < table->n_columns; i++)
 	{
 		slot->tts_isnull[i] = nulls != NULL && nulls[i] == 'n';
-		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : values[i];
+		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 :
+			ledger_table_compress(TupleDescAttr(RelationGetDescr(rel), i), values[i]);
 	}
 	ExecStoreVirtualTuple(slot);
 	simple_table_tuple_insert(rel, slot);

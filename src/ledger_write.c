@@ -95,7 +95,7 @@ ledger_user_name(Oid user)
 
 /* Inside a frame: keep a script's text, once however often it is recorded. */
 static void
-ledger_store_script(const LedgerIdentity *id, bytea *checksum, const char *script)
+ledger_store_script(const LedgerIdentity *id, bytea *checksum, const text *script)
 {
 	Datum		values[2];
 
@@ -112,7 +112,7 @@ ledger_store_script(const LedgerIdentity *id, bytea *checksum, const char *scrip
 	if (ledger_script_exists(checksum))
 		return;
 	values[0] = PointerGetDatum(checksum);
-	values[1] = CStringGetTextDatum(script);
+	values[1] = PointerGetDatum(script);
 
 	/* Younger than the lock: else one that was just stored would be a conflict. */
 	PushCopiedSnapshot(GetLatestSnapshot());
@@ -231,7 +231,7 @@ ledger_check_one_row(uint64 n, const char *track, const Version *version)
  */
 void
 ledger_accept(const LedgerIdentity *id, const char *track, const Version *version,
-			  bytea *checksum, bytea *fingerprint, const char *script,
+			  bytea *checksum, bytea *fingerprint, const text *script,
 			  const char *why)
 {
 	LedgerFrame frame;

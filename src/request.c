@@ -92,6 +92,7 @@ request_begin(Request *request, const char *version, const text *sql,
 	{
 		uint8		checksum[PG_SHA256_DIGEST_LENGTH];
 
+		request->text = sql;
 		request->sql = VARDATA_ANY(sql);
 		request->len = VARSIZE_ANY_EXHDR(sql);
 		script_checksum(request->sql, request->len, checksum);
@@ -176,8 +177,7 @@ request_record(const Request *request, const char *kind, bool out_of_order,
 	entry.elapsed_us = GetCurrentTimestamp() - started_at;
 	entry.out_of_order = out_of_order;
 	entry.directives = d->all;
-	entry.script = d->store && request->settings.store_sql ?
-		pnstrdup(request->sql, request->len) : NULL;
+	entry.script = d->store && request->settings.store_sql ? request->text : NULL;
 	ledger_record(&request->identity, &entry);
 }
 

@@ -19,8 +19,9 @@ typedef struct Request
 	Version		version;
 	const char *track;			/* settings.track */
 	const char *source;			/* NULL: not given */
-	const char *sql;			/* NULL: no script */
-	size_t		len;			/* of sql, in bytes */
+	const text *text;			/* the script, the caller's own copy; NULL: none */
+	const char *sql;			/* its bytes ... */
+	size_t		len;			/* ... and how many */
 	bytea	   *checksum;		/* NULL: no script */
 	TimestampTz waiting_since;	/* of the first wait for the lock, 0: none */
 	Script	   *script;			/* made by request_read_script() */

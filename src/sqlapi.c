@@ -75,7 +75,7 @@ sqlapi_script(FunctionCallInfo fcinfo, int n, bool required)
 {
 	if (required)
 		request_require(!PG_ARGISNULL(n), "sql");
-	return PG_ARGISNULL(n) ? NULL : PG_GETARG_TEXT_P_COPY(n);
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_TEXT_PP(n);
 }
 
 /* Whether a procedure is called where it may commit. */
