@@ -9,6 +9,7 @@
 #   make test-assert    the same on a PostgreSQL with assertions, built under build/
 #   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
 #   make equality       psql against tapmig on all of PostgreSQL's own scripts (long)
+#   make bench          what tapmig costs, in time and memory (long); see bench/README.md
 #   make psql           psql in a throw-away server with the extension
 #   make format         clang-format over src
 #   make clean
@@ -18,7 +19,7 @@
 
 # These work on a machine that has only git and make yet, so that nothing may
 # ask pg_config before they run.
-HOUSE_TARGETS = demo test test-all test-assert chaos equality psql packages format help
+HOUSE_TARGETS = demo test test-all test-assert chaos equality bench psql packages format help
 
 .PHONY: all $(HOUSE_TARGETS)
 .DEFAULT_GOAL = all
@@ -40,6 +41,11 @@ test-all:
 
 test-assert:
 	@bash test/lib/assert.sh $(TESTS)
+
+bench:
+	@bash bench/compare.sh $(ARGS)
+	@bash bench/ledger_growth.sh
+	@bash bench/memory.sh
 
 psql:
 	@bash test/lib/psql.sh

@@ -23,8 +23,8 @@ bench_begin() {
   house_server
   export PSQLRC=/dev/null
   cd "$RUN/work" || exit 1
-  printf 'PostgreSQL %s, %s processors, fsync off\n\n' \
-    "$(house_run psql -X -A -t -c 'SHOW server_version')" "$(nproc)"
+  printf 'PostgreSQL %s, %s processors%s\n\n' \
+    "$(house_run psql -X -A -t -c 'SHOW server_version')" "$(nproc)" "${bench_note-, fsync off}"
 }
 
 bench_database() {
