@@ -15,7 +15,8 @@
 #   RUNNER_PAUSE      seconds before the first of them, doubled each time up to
 #                     60; 5 by default
 #
-# Exit code: tapmig's. Nothing but exit code 7 is tried again. A connection
+# Exit code: tapmig's. Nothing but exit code 7 is tried again, and that not where
+# it means "outside of --window": the next scheduled run does that. A connection
 # that cannot be had by waiting (wrong password, no such database, tapmig not
 # installed, a broken URI) fails at once.
 #
@@ -178,6 +179,9 @@ relay() {
 		'tapmig: '*)
 			flush
 			pending=${line#tapmig: }
+			case $pending in
+			*' loses data, by its own word, and is for '*' only: it is '*) : >"$tmp/closed" ;;
+			esac
 			;;
 		*)
 			# No longer than emit writes
@@ -192,7 +196,7 @@ relay() {
 # Runs tapmig and relays what it says; sets rc. Not in the foreground, so that
 # a signal is obeyed at once.
 run_tapmig() {
-	rm -f "$tmp/said"
+	rm -f "$tmp/said" "$tmp/closed"
 	relay <"$tmp/lines" &
 	relay_pid=$!
 	while IFS= read -r line || [ -n "$line" ]; do
@@ -368,7 +372,7 @@ wait_for_database
 try=0
 while :; do
 	run_tapmig "$@"
-	if [ "$rc" != 7 ] || [ -n "$stopped" ] || [ "$try" -ge "$retries" ]; then break; fi
+	if [ "$rc" != 7 ] || [ -e "$tmp/closed" ] || [ -n "$stopped" ] || [ "$try" -ge "$retries" ]; then break; fi
 	try=$((try + 1))
 	emit WARNING busy "busy or blocked: try $((try + 1)) of $((retries + 1)) in $seconds s"
 	pause "$seconds"
@@ -396,8 +400,15 @@ case $rc in
 	*) advise ERROR failed "tapmig $1: a version is not applied" 'Run the migrations first.' exit 6 ;;
 	esac
 	;;
-7) advise ERROR failed "tapmig $1: still busy or blocked after $((try + 1)) tries" \
-	'The message before this one says by whom. Run this again when they are done.' exit 7 ;;
+7)
+	if [ -e "$tmp/closed" ]; then
+		advise ERROR failed "tapmig $1: outside of its window; what is before that migration is in, and nothing was lost" \
+			'The message before this one has the window and the time of the server. Run this again in the window.' exit 7
+	else
+		advise ERROR failed "tapmig $1: still busy or blocked after $((try + 1)) tries" \
+			'The message before this one says by whom. Run this again when they are done.' exit 7
+	fi
+	;;
 143 | 130) emit WARNING terminated "tapmig $1: terminated" exit "$rc" ;;
 *) emit ERROR failed "tapmig $1: exit code $rc" exit "$rc" ;;
 esac

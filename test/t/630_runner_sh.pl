@@ -244,6 +244,19 @@ $holder->try('ROLLBACK');
 ($exit, $events) = finish_runner($r, 'freed');
 is($exit . ' ' . $events->[-2]{event}, '0 applied', 'and goes through when the table is free');
 
+# Outside of its window it is not busy, and minutes change nothing.
+my $losing = migrations_dir({ '001_w.sql' => "CREATE TABLE w (i int);\n",
+		'002_w.sql' => "-- tapmig: loses=w, approved-by=\"N. N.\"\nDROP TABLE w;\n" });
+my $window = sql_value($node, "SELECT to_char(clock_timestamp() + interval '2 h', 'HH24:MI-') || to_char(clock_timestamp() + interval '3 h', 'HH24:MI')");
+for my $arguments ([], ['--json'])
+{
+	($exit, $events) = runner("window @$arguments", [ 'up', '--track', 'window', '--window', $window, @$arguments ], dir => $losing);
+	is($exit, 7, "outside of the window @$arguments: exit code 7");
+	is(scalar(grep { $_->{event} eq 'busy' } @$events), 0, 'at once');
+	ok((grep { $_->{severity} eq 'ERROR' && $_->{message} =~ /002_w loses data.* is for $window only/ } @$events), 'the window is named');
+	like($events->[-1]{message}, qr/\Atapmig up: outside of its window;.*\nHINT:  .*again in the window\./, 'and what to do');
+}
+
 # Others are not tried again: a failure was above, here the plan and a gate.
 write_file("$dir/001_a.sql", "CREATE TABLE a (i bigint);\n");
 ($exit, $events) = runner('plan', [], dir => $dir);
