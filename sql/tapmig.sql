@@ -648,18 +648,30 @@ WITH file AS (
 ), stop AS (
 	SELECT coalesce(min(j.n) - 1, (SELECT count(*) FROM file)) AS at FROM judged j
 	WHERE j.reason IS NOT NULL AND NOT coalesce(j.let_through, false)
+), stopper AS (
+	SELECT j.* FROM judged j JOIN stop s ON j.n = s.at + 1
 ), last AS (
 	SELECT coalesce(max(k), 0) AS at
 	FROM generate_series(0, (SELECT s.at FROM stop s)) k
 	WHERE NOT EXISTS (SELECT FROM pair p WHERE least(p.taken_back, p.by) <= k AND k < greatest(p.taken_back, p.by))
 )
-SELECT j.version, j.n <= l.at, CASE WHEN j.n > l.at AND j.reason LIKE 'was applied there too%' THEN j.time_left END,
-	CASE WHEN j.n <= l.at OR j.reason IS NOT NULL THEN j.reason
-		ELSE coalesce((SELECT 'goes together with ' || f.version FROM pair p
+-- What is let through has no reason of its own to wait, only what stops it; it
+-- goes regardless where any of its pair is not green.
+SELECT j.version, j.n <= l.at,
+	CASE WHEN j.n > l.at AND w.version IS NOT NULL THEN CASE WHEN w.reason LIKE 'was applied there too%' THEN w.time_left END
+		WHEN j.n > l.at AND j.reason LIKE 'was applied there too%' THEN j.time_left END,
+	CASE WHEN w.version IS NOT NULL THEN 'comes after ' || w.version
+		WHEN j.n > l.at AND (j.reason IS NULL OR j.let_through)
+			THEN coalesce('goes together with ' || m.version,
+						  'comes after ' || (SELECT f.version FROM file f WHERE f.n = l.at + 1))
+		WHEN j.let_through AND j.reason IS NULL AND EXISTS (SELECT FROM judged o WHERE o.let_through AND o.reason IS NOT NULL)
+			THEN 'goes together with ' || m.version
+		ELSE j.reason END
+FROM judged j CROSS JOIN last l
+	LEFT JOIN stopper w ON j.let_through AND j.n > w.n
+	LEFT JOIN LATERAL (SELECT f.version FROM pair p
 					   JOIN file f ON f.n = CASE j.n WHEN p.by THEN p.taken_back ELSE p.by END
-					   WHERE j.n IN (p.by, p.taken_back) LIMIT 1),
-					  'comes after ' || (SELECT f.version FROM file f WHERE f.n = l.at + 1)) END
-FROM judged j, last l
+					   WHERE j.n IN (p.by, p.taken_back) ORDER BY f.n LIMIT 1) m ON true
 ORDER BY j.n
 $$;
 COMMENT ON FUNCTION tapmig.green(text[], text[], jsonb, interval, text) IS

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use JSON::PP ();
 use TapmigTest;
 use Test::More;
 
@@ -50,6 +51,29 @@ TABLE
 unlink "$dir/038_x|y`\\.sql";
 
 # ---------------------------------------------------------------- status
+
+# Before it is applied its file says so, whatever else is in the directory.
+write_file("$dir/038_it's.sql", "-- tapmig: compensates=99\nSELECT 1;\n");
+write_file("$dir/039_not_read.sql", "-- tapmig: compensates=35, nosuch=1\nSELEC;\n");
+($exit, $out, $err) = tapmig('status');
+is("$exit|$err", '6|', 'status with a pair that is pending');
+like($out, qr/^036 +b +pending +compensated by 037, which is pending$/m, 'what is taken back');
+like($out, qr/^037 +drop_j +pending +compensates 036$/m, 'and what will do it');
+like($out, qr/^038 +it's +pending +compensates 99, which is unknown$/m, 'a version that nobody knows');
+like($out, qr/^039 +not_read +pending$/m, 'a file that the server cannot read');
+my $json = JSON::PP::decode_json((tapmig('status', '--json'))[1]);
+is_deeply([ map { $_->{compensates} } @{ $json->{versions} } ], [ undef, undef, ['036'], ['99'], undef ], 'status --json');
+$node->safe_psql('postgres', 'CREATE ROLE reader LOGIN; GRANT EXECUTE ON FUNCTION tapmig.plan, tapmig.report TO reader');
+for my $arguments ([], ['--json'])
+{
+	($exit, $out, $err) = run_tapmig($node, [ 'status', '--dir', $dir, @$arguments ], env => { PGUSER => 'reader' });
+	is("$exit|$err", '6|', "a role that may read plans only @$arguments");
+	like($out, qr/drop_j/, 'sees the rest');
+}
+unlink "$dir/038_it's.sql", "$dir/039_not_read.sql";
+($exit, $out, $err) = tapmig('up', '--to', '36');
+is($exit, 0, 'up --to') or diag $err;
+like((tapmig('status'))[1], qr/^036 .* by \w+; compensated by 037, which is pending$/m, 'after what is applied');
 
 ($exit, $out, $err) = tapmig('up');
 is($exit, 0, 'up') or diag $err;

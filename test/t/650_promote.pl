@@ -172,9 +172,30 @@ is(promote(report(all => 25), '--now', '003', '--why', 'x'), '0|003', 'one that 
 is(sql_value($node, qq{SELECT source FROM tapmig.schema_migrations WHERE track = 't$number' AND version = '003'}, dbname => $prod),
 	"$dir/003_t3.sql", 'needs no reason');
 stage(\%three);
-is(promote(report(), '--now', '2', '--why', 'x'), '6|', '--now does not overtake what waits before it');
+is(promote(report('003' => 30), '--now', '2', '--why', 'x'), '6|', '--now does not overtake what waits before it');
+like($out, qr/^waiting 001_t1 was applied there too short a time ago: 2\d:\d\d:\d\d left\nwaiting 002_t2 comes after 001_t1: 2\d:\d\d:\d\d left\nwaiting 003_t3 comes after 001_t1$/m,
+	'which is named, with its time');
+stage(\%three, to => '1');
+is(promote(report(all => 1), '--now', '3', '--why', 'x'), '6|', '--now for what staging has not got');
+like($out, qr/^waiting 003_t3 comes after 001_t1: 23:00:0\d left$/m, 'waits for what is before it all the same');
+is(promote(report(all => 30), '--now', '3', '--why', 'x'), '6|001', 'likewise where that has no time');
+like($out, qr/^waiting 002_t2 is not applied there\nwaiting 003_t3 comes after 002_t2$/m, 'as is said');
 stage({ map { $_ => $pair{$_} } grep { !/003/ } keys %pair });
 is(promote(report('001' => 25), '--now', '2', '--why', 'x'), '0|001 002 004', 'a pair is let through together');
+for my $named ('2', '4')
+{
+	my $sources = "SELECT string_agg(version || regexp_replace(source, '^.*[.]sql', ''), '|' ORDER BY version) FROM tapmig.schema_migrations WHERE track = ";
+
+	stage({ map { $_ => $pair{$_} } grep { !/003/ } keys %pair });
+	is(promote(report(all => 25, '004' => 1), '--now', $named, '--why', 'x'), '0|001 002 004', "--now $named, where one of the pair is green");
+	is(sql_value($node, "${sources}'t$number'", dbname => $prod), '001|002 (now: x)|004 (now: x)', 'the reason is in the source of both');
+	stage({ map { $_ => $pair{$_} } grep { !/003/ } keys %pair });
+	is(promote(report(all => 25), '--now', $named, '--why', 'x'), '0|001 002 004', "--now $named, where both are");
+	is(sql_value($node, "${sources}'t$number'", dbname => $prod), '001|002|004', 'needs no reason');
+}
+stage(\%pair);
+is(promote(report(all => 25, '003' => 1), '--now', '2', '--why', 'x'), '6|001', 'what waits between a pair stops both');
+like($out, qr/^waiting 002_t2 goes together with 004_drop\nwaiting 003_t3 was applied there too short.*\nwaiting 004_drop comes after 003_t3: 23:00:0\d left$/m, 'and is named');
 ($exit, $out, $err) = run_tapmig($node, [ 'promote', '--from', 'x', '--now', '2' ], dbname => $prod);
 is($exit, 2, '--now without --why');
 is(promote(report(), '--now', '77', '--why', 'x'), '2|', '--now with what is not pending');
@@ -230,5 +251,11 @@ is(sql_try($node, 'SELECT * FROM tapmig.attempts', dbname => $staging, user => '
 is(JSON::PP::decode_json(sql_value($node, "SELECT tapmig.report('t$number')", dbname => $staging, user => 'deployer'))->{versions}[2]{version},
 	'003', 'need not be allowed to read the tables');
 is(sql_error($node, 'SELECT tapmig.report()', dbname => $prod, user => 'deployer')->{sqlstate}, '42501', 'others may not');
+$node->safe_psql($staging, 'CREATE ROLE stranger LOGIN');
+is(promote("dbname=$staging user=stranger"), '1|', 'a role without rights on staging');
+like($err, qr/permission denied for function report\ntapmig: this role may not read staging's ledger \(SQLSTATE 42501\)\nHINT:  On staging, .*GRANT EXECUTE ON FUNCTION tapmig\.report TO the role/,
+	'is told which one');
+$node->safe_psql($staging, 'GRANT EXECUTE ON FUNCTION tapmig.report TO stranger');
+is(promote("dbname=$staging user=stranger", '--soak', '0'), '0|001 002 003', 'and the fix works');
 
 done_testing();
