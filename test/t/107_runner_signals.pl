@@ -68,14 +68,18 @@ SKIP:
 }
 
 # While a gate waits
-my $waiter = start_tapmig($node, [ 'wait', '99', '--timeout', '10min' ], env => { TMPDIR => $tmp });
 my $waiting = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL tapmig.wait_for%' AND state = 'active'";
-ok(wait_until($node, $waiting, expect => 1), 'a waiter');
-$waiter->signal('INT');
-($exit, $out, $err) = $waiter->finish(60);
-is($exit, 130, 'INT to a waiter: exit code 130');
-ok(wait_until($node, $waiting, expect => 0), 'it waits no more');
-cleaned_up('INT to a waiter');
+for my $case ([ INT => 130 ], [ TERM => 143 ], [ HUP => 143 ])
+{
+	my $waiter = start_tapmig($node, [ 'wait', '99', '--timeout', '10min' ], env => { TMPDIR => $tmp });
+
+	ok(wait_until($node, $waiting, expect => 1), 'a waiter');
+	$waiter->signal($case->[0]);
+	($exit, $out, $err) = $waiter->finish(60);
+	is($exit, $case->[1], "$case->[0] to a waiter: exit code $case->[1]");
+	ok(wait_until($node, $waiting, expect => 0, timeout => 20), 'it waits no more');
+	cleaned_up("$case->[0] to a waiter");
+}
 
 # --------------------------------------------------------------- TERM and HUP
 
