@@ -560,6 +560,11 @@ WITH asked AS (
 				  WHERE h.track = t.track AND h.event <> 'step_done'
 				  AND tapmig.version_key(h.version) COLLATE "C" = t.key COLLATE "C"
 				  ORDER BY h.seq DESC LIMIT 1), true)
+), last_event AS (
+	SELECT DISTINCT ON (tapmig.version_key(h.version) COLLATE "C") tapmig.version_key(h.version) AS key, h.event
+	FROM tapmig.history h
+	WHERE h.track = (SELECT s.track FROM asked s) AND h.event IN ('applied', 'registered', 'accepted')
+	ORDER BY tapmig.version_key(h.version) COLLATE "C", h.seq DESC
 ), pair AS (
 	SELECT m.version, c AS taken_back,
 		CASE WHEN c ~ '^[Vv]?[0-9]' THEN tapmig.version_key(c) END AS taken_back_key
@@ -573,16 +578,14 @@ WITH asked AS (
 		'applied_at', m.applied_at, 'source', m.source,
 		'checksum', encode(m.checksum, 'hex'),
 		'also', (SELECT jsonb_agg(encode(a, 'hex')) FROM unnest(m.also) a),
-		'accepted', (SELECT h.event = 'accepted' FROM tapmig.history h
-					 WHERE h.track = m.track AND h.event IN ('applied', 'registered', 'accepted')
-					 AND tapmig.version_key(h.version) COLLATE "C" = m.key COLLATE "C"
-					 ORDER BY h.seq DESC LIMIT 1),
+		'accepted', e.event = 'accepted',
 		'compensates', (SELECT jsonb_agg(p.taken_back) FROM pair p WHERE p.version = m.version),
 		'compensated_by', (SELECT jsonb_agg(p.version) FROM pair p WHERE p.taken_back_key = m.key),
 		'attempt', t.attempt) AS value
 	FROM (SELECT m.*, tapmig.version_key(m.version) AS key FROM tapmig.schema_migrations m
 		  WHERE m.track = (SELECT s.track FROM asked s)) m
 	FULL JOIN open_try t ON t.key = m.key
+	LEFT JOIN last_event e ON e.key = m.key
 )
 SELECT jsonb_build_object(
 	'tapmig', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'tapmig'),
@@ -821,7 +824,7 @@ BEGIN
 			CASE WHEN version IS NULL THEN 'repeatable: it has no version'
 				 WHEN NOT success THEN 'failed'
 				 WHEN type ~ '^UNDO' THEN 'undone'
-				 WHEN type = 'DELETE' THEN 'deleted by flyway repair' END, NULL
+				 WHEN type = 'DELETE' THEN 'deleted by flyway repair' END, 'crc32:' || checksum
 		FROM (SELECT DISTINCT ON (coalesce('V' || replace(version, '_', '.'), script)) *
 			  FROM %s WHERE version IS NOT NULL OR type <> 'SCHEMA'
 			  ORDER BY coalesce('V' || replace(version, '_', '.'), script), installed_rank DESC) r $q$
@@ -876,7 +879,7 @@ BEGIN
 
 	WHEN 'sqlx' THEN $q$
 		SELECT left(version || '_' || translate(description, ' ', '_'), 200), installed_on::timestamptz, 'sqlx', false,
-			CASE WHEN NOT success THEN 'failed' END, NULL
+			CASE WHEN NOT success THEN 'failed' END, 'sha384:' || encode(checksum, 'hex')
 		FROM %s $q$
 
 	WHEN 'graphile-migrate' THEN $q$
@@ -911,7 +914,44 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tapmig.foreign_rows(regclass) IS
-	'the migrations in another tool''s ledger; covers: files below it are in too; problem: why it is not in force; checksum: SHA-256 of its file, where the tool keeps that';
+	'the migrations in another tool''s ledger; covers: files below it are in too; problem: why it is not in force; checksum: that of its file, where the tool keeps one, as tapmig.foreign_checksum has it';
+
+-- Flyway's is a CRC-32 over the lines without their ends, as a signed number.
+CREATE FUNCTION tapmig.foreign_checksum(tool text, script text) RETURNS text
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	bytes bytea := convert_to(script, 'UTF8');
+	remainder int8[];
+	crc int8;
+BEGIN
+	CASE tool
+	WHEN 'prisma' THEN RETURN encode(sha256(bytes), 'hex');
+	WHEN 'sqlx' THEN RETURN 'sha384:' || encode(sha384(bytes), 'hex');
+	WHEN 'flyway' THEN
+		FOR n IN 0..255 LOOP
+			crc := n;
+			FOR bit IN 1..8 LOOP
+				crc := CASE crc & 1 WHEN 1 THEN (crc >> 1) # 3988292384 ELSE crc >> 1 END;
+			END LOOP;
+			remainder[n] := crc;
+		END LOOP;
+		bytes := convert_to(translate(script, E'\r\n', ''), 'UTF8');
+		IF substr(bytes, 1, 3) = '\xEFBBBF' THEN
+			bytes := substr(bytes, 4);
+		END IF;
+		crc := 4294967295;
+		FOR n IN 0..length(bytes) - 1 LOOP
+			crc := (crc >> 8) # remainder[(crc # get_byte(bytes, n)) & 255];
+		END LOOP;
+		crc := crc # 4294967295;
+		RETURN 'crc32:' || CASE WHEN crc > 2147483647 THEN crc - 4294967296 ELSE crc END;
+	ELSE RETURN NULL;
+	END CASE;
+END
+$$;
+COMMENT ON FUNCTION tapmig.foreign_checksum(text, text) IS
+	'a file''s checksum as that tool''s ledger has it; null: it keeps none that is compared';
 
 CREATE FUNCTION tapmig.foreign_digest(ledger regclass) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -944,7 +984,7 @@ WITH file AS (
 	SELECT f.n AS file, coalesce(f.label, r.label) AS label, r.key, r.applied_at, r.source,
 		CASE WHEN r.problem IS NOT NULL THEN r.problem
 			 WHEN r.n > 1 AND r.key IS NOT NULL THEN 'another row of the same version' END AS problem,
-		r.checksum <> lower(f.checksum) AS edited, NULL AS covered_by, true AS has_row
+		CASE WHEN (r.checksum ~ ':') = (f.checksum ~ ':') THEN r.checksum <> lower(f.checksum) END AS edited, NULL AS covered_by, true AS has_row
 	FROM one r LEFT JOIN file f ON f.key = r.key
 	UNION ALL
 	SELECT f.n, f.label, f.key, c.applied_at, c.source, NULL, false, c.label, c.key IS NOT NULL

@@ -120,6 +120,18 @@ like($err, qr/^HINT:  .*\n.*SQLSTATE 55000/m, 'its message, and a next step');
 
 # ---------------------------------------------------------------------- gates
 
+$node->safe_psql('postgres', 'CREATE ROLE planner LOGIN; GRANT EXECUTE ON FUNCTION tapmig.plan TO planner');
+for my $case ([ 'accept', 'accept', '9', '--why', 'x' ], [ 'withdraw', 'withdraw', '9', '--why', 'x' ], [ 'abandon', 'abandon', '9', '--why', 'x' ],
+	[ 'register', 'register', '77' ], [ 'register', 'baseline', '9' ])
+{
+	my ($function, @command) = @$case;
+
+	($exit, $out, $err) = run_tapmig($node, [ @command, '--dir', $dir ], env => { PGUSER => 'planner' });
+	is("$exit|$out", '1|', "$command[0] without rights");
+	like($err, qr/permission denied for function $function\ntapmig: nothing was recorded \(SQLSTATE 42501\)\nHINT:  .*GRANT EXECUTE ON FUNCTION tapmig\.$function TO the role/,
+		'is told which one');
+}
+
 for my $version ('9', '009', '009_c')
 {
 	($exit, $out, $err) = tapmig('require', $version);

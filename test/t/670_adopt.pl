@@ -5,6 +5,8 @@
 use strict;
 use warnings;
 
+use Compress::Zlib ();
+use Digest::SHA ();
 use TapmigTest;
 use Test::More;
 
@@ -17,7 +19,7 @@ sub moved_in
 	my $database = tapmig_database($node, "adopt_$tool" =~ tr/-/_/r);
 	my $sql      = read_file(fixture("ledgers/$tool.sql"));
 
-	$sql =~ s/$_/$opt{replace}{$_}/g for keys %{ $opt{replace} || {} };
+	$sql =~ s/\Q$_\E/$opt{replace}{$_}/g for keys %{ $opt{replace} || {} };
 	$node->safe_psql($database, "$sql\n" . ($opt{also} // ''));
 	return $database;
 }
@@ -84,19 +86,27 @@ sub adopts
 # Would fail if it were run: what is registered is not.
 my $applied = "SELECT 1 / 0;\n";
 
+# As Flyway does it: over the lines without their ends and without a BOM, signed.
+sub flyway_checksum
+{
+	return unpack 'l', pack 'L', Compress::Zlib::crc32($_[0] =~ s/\A\xef\xbb\xbf//r =~ s/[\r\n]//gr);
+}
+
+my $lines = "\xef\xbb\xbf-- gr\xc3\xbcn\r\n$applied\r\n\n-- end\r-- without";
 adopts('flyway',
 	files => {
 		'V0.9__older.sql' => $applied, 'V1__old.sql' => $applied, 'V1_2__create_hosts.sql' => $applied, 'V1.10__add_index.sql' => $applied,
-		'V3__undone.sql' => 'CREATE TABLE t3 (i int)', 'U3__undone.sql' => 'DROP TABLE t3', 'V4__again.sql' => $applied,
+		'V3__undone.sql' => 'CREATE TABLE t3 (i int)', 'U3__undone.sql' => 'DROP TABLE t3', 'V4__again.sql' => $lines,
 		'V6__concurrent_index.sql' => 'CREATE TABLE t6 (i int)', 'V7__new.sql' => 'CREATE TABLE t7 (i int)' },
 	rows => [
 		[ '0.9_older', '2022-01-01 08:00:00.000000', 'flyway: << Flyway Baseline >> (app)', 1 ],
 		[ '1_old', '2022-01-01 08:00:00.000000', 'flyway: << Flyway Baseline >> (app)', 1 ],
 		[ '1.2_create_hosts', '2022-01-02 08:00:00.500000', 'flyway: V1_2__create_hosts.sql (app)', 1 ],
-		[ '1.10_add_index', '2022-01-03 08:00:00.000000', 'flyway: V1.10__add_index.sql (app)', 1 ],
+		[ '1.10_add_index', '2022-01-03 08:00:00.000000', 'flyway: V1.10__add_index.sql (app)', 0 ],
 		[ '2_seed', '2022-01-04 08:00:00.000000', 'flyway: db.migration.V2__seed (app)', 0 ],
 		[ '4_again', '2022-01-09 08:00:00.000000', 'flyway: V4__again.sql (app)', 1 ] ],
-	shown => qr/^pending +V7__new /m,
+	replace => { ' 1234567,' => ' ' . flyway_checksum($applied) . ',', "'V4__again.sql', 5," => "'V4__again.sql', " . flyway_checksum($lines) . ',' },
+	shown => qr/^register +V1\.10__add_index .*(?<!\.sql)  its file was edited since: recorded without its content\n(?s:.*)^pending +V7__new /m,
 	left  => qr/\A(?=.*V3__undone is not in force by the old ledger, and not recorded: undone\n)(?=.*5_deleted .*deleted by flyway repair\n)(?=.*V6__concurrent_index .*: failed\n)(?=.*R__views .*repeatable)(?:tapmig: WARNING:.*\n){4}\z/s,
 	up => [ 'V3__undone', 'V6__concurrent_index', 'V7__new' ]);
 
@@ -173,7 +183,9 @@ adopts('sqlx',
 	files => {
 		'0001_create_hosts.up.sql' => $applied, '0001_create_hosts.down.sql' => $applied, '0002_add_index.sql' => $applied,
 		'0003_failed.sql' => 'CREATE TABLE f (i int)' },
-	rows => [ [ '0001_create_hosts', '2021-01-01 10:00:00.000000', 'sqlx', 1 ], [ '0002_add_index', '2021-01-02 10:00:00.000000', 'sqlx', 1 ] ],
+	replace => { "(1, 'create hosts', '2021-01-01 10:00:00+00', true, '\\x00'" => "(1, 'create hosts', '2021-01-01 10:00:00+00', true, '\\x" . Digest::SHA::sha384_hex($applied) . "'" },
+	rows => [ [ '0001_create_hosts', '2021-01-01 10:00:00.000000', 'sqlx', 1 ], [ '0002_add_index', '2021-01-02 10:00:00.000000', 'sqlx', 0 ] ],
+	shown => qr/^register +0002_add_index .*its file was edited since: recorded without its content$/m,
 	left => qr/0003_failed .*: failed\n\z/,
 	up   => ['0003_failed']);
 

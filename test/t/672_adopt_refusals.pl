@@ -30,6 +30,28 @@ sub adopt
 
 sub recorded { return sql_value($node, "SELECT coalesce(string_agg(version, ' ' ORDER BY version), '') FROM tapmig.schema_migrations", dbname => $_[0]); }
 
+# --------------------------------------------- several projects in one ledger
+
+# The plan in the directory says which is meant; each goes into a track of its own.
+my $sqitch = database_of('sqitch_projects', read_file(fixture('ledgers/sqitch.sql')), <<'SQL');
+INSERT INTO sqitch.projects VALUES ('flip r', NULL, '2019-01-01 00:00:00+00', 'Ann', 'ann@example.com');
+INSERT INTO sqitch.changes VALUES ('b1', 'i1', 'bills', 'flip r', '', '2019-03-01 10:00:00+00', 'Ann', 'ann@example.com', '2019-03-01 10:00:00+00', 'Ann', 'ann@example.com');
+SQL
+for my $case ([ 'flipr', "\n", '20190101100000 20190102100000 20190102100000.2 20190104100000' ], [ 'flip r', "\r\n", '20190301100000' ])
+{
+	my ($project, $ending, $versions) = @$case;
+	my $plan = migrations_dir({ 'sqitch.plan' => "%syntax-version=1.0.0$ending%project=$project$ending$ending" });
+	my @where = ('--dir', $plan, '--track', $project);
+
+	($exit, $out, $err) = run_tapmig($node, [ 'adopt', @where ], dbname => $sqitch);
+	is(join(' ', $out =~ /^register +(\d[\d.]*)_/mg), $versions, "the project $project: shown") or diag $err;
+	($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', @where ], dbname => $sqitch);
+	is($exit, 0, "the project $project: adopted") or diag $err;
+	is(sql_value($node, "SELECT string_agg(version, ' ' ORDER BY version) FROM tapmig.schema_migrations WHERE track = '$project'", dbname => $sqitch),
+		$versions, 'its changes and no others');
+	like((run_tapmig($node, [ 'adopt', '--yes', @where ], dbname => $sqitch))[1], qr/\Anothing to do/, 'again: nothing to do');
+}
+
 # ------------------------------------------------------------- which ledger?
 
 my $database = database_of('none');
@@ -162,7 +184,8 @@ $database = database_of('rights', read_file(fixture('ledgers/runbook.sql')), 'AL
 my $rows_dir = migrations_dir({ '001_a.sql' => 'SELECT 1' });
 ($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $rows_dir ], dbname => $database, env => { PGUSER => 'nobody_much' });
 is($exit, 1, 'without a grant');
-like($err, qr/permission denied for function foreign_ledgers|may not use tapmig/, 'is refused');
+like($err, qr/\Atapmig: ERROR:  permission denied for function foreign_ledgers\ntapmig: this role may not adopt \(SQLSTATE 42501\)\nHINT:  [^\n]*tapmig\.foreign_ledgers, [^\n]* TO the role[^\n]*\n\z/,
+	'is refused once, and told what to do');
 ($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $rows_dir ], dbname => $database, env => { PGUSER => 'deployer' });
 is($exit, 0, 'a deployer with the grants of the documentation') or diag $err;
 is(recorded($database), '001 002 003', 'adopts');
