@@ -212,6 +212,36 @@ is((run_tapmig($node, [ 'dump', '--dir', $varied, '--out', '-' ], dbname => 'var
 is("$exit|$out|$err", '0||', 'and is what the file says');
 $node->safe_psql('postgres', "DROP DATABASE $_") for qw(varied varied_built);
 
+# ---------------------------------------------------------------- whoever dumps it, and wherever
+
+my $shown = migrations_dir({ '001_shown.sql' => <<'SQL' });
+CREATE TABLE shown (t timestamptz DEFAULT '2020-01-01 00:00:00+00', b bytea DEFAULT '\x01ff', d date DEFAULT '2020-02-03', i interval DEFAULT '25 h',
+  "select" text DEFAULT 'it\s') PARTITION BY RANGE (t);
+CREATE TABLE shown_1 PARTITION OF shown FOR VALUES FROM ('2020-01-01 00:00:00+00') TO ('2021-01-01 00:00:00+00');
+CREATE FUNCTION shown() RETURNS text LANGUAGE sql RETURN 'a\b';
+COMMENT ON EXTENSION plpgsql IS E'a\\b\nc';
+SQL
+tapmig_database($node, 'shown');
+is((run_tapmig($node, [ $_, '--dir', $shown ], dbname => 'shown'))[0], 0, "$_: a schema that settings show in other ways") for 'up', 'dump';
+my @settings = ('TimeZone=Asia/Tokyo', 'DateStyle=German', 'IntervalStyle=iso_8601', 'standard_conforming_strings=off', 'bytea_output=escape',
+	'quote_all_identifiers=on', 'search_path=nosuch', 'client_min_messages=error', 'extra_float_digits=-5');
+my $options = join ' ', map { "-c $_" } @settings;
+my $schema_shown = read_file("$shown/schema.sql");
+is((run_tapmig($node, [ 'dump', '--dir', $shown, '--out', '-' ], dbname => 'shown', env => $_))[1], $schema_shown, 'the same bytes with ' . join ' ', %$_)
+  for { PGOPTIONS => $options }, { PGTZ => 'America/New_York' };
+$node->safe_psql('postgres', "ALTER DATABASE shown SET " . s/=(.*)/ = '$1'/r) for @settings;
+is((run_tapmig($node, [ 'dump', '--dir', $shown, '--out', '-' ], dbname => 'shown'))[1], $schema_shown, "and with the database's settings");
+$options = join ' ', map { "-c $_" } grep { !/search_path|standard_conforming/ } @settings;
+is((run_tapmig($node, [ 'check', '--dir', $shown ], env => { PGOPTIONS => $options }))[0], 0, 'check too, but for those that a script obeys');
+$node->safe_psql('postgres', 'DROP DATABASE shown');
+
+# --role is for the migrations
+$node->safe_psql('postgres', 'CREATE ROLE runner');
+my $owned = migrations_dir({ '001_schema.sql' => "CREATE SCHEMA own;\nCREATE TABLE in_public (i int);\n", 'schema.sql' => '' });
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $owned, '--role', 'runner' ]);
+is($exit, 5, 'check --role of one that may not make databases: builds it') or diag $err;
+like($out, qr/^\+CREATE SCHEMA own;$/m, 'with its schemas');
+
 # ---------------------------------------------------------------- failures leave nothing
 
 write_file("$dir/004_bad.sql", "SELECT 1 / 0;\n");

@@ -30,6 +30,9 @@ my $schema = read_file("$main/schema.sql");
 is(scalar(() = $schema =~ /^INSERT INTO tapmig\.schema_migrations /mg), 3, 'all tracks are in it');
 is((tapmig('dev', 'dump', '--dir', $main, '--out', '-'))[1], $schema, 'without --also too');
 
+($exit, $out, $err) = tapmig('dev', 'dump', '--dir', scratch_dir(), '--out', '-');
+is("$exit|$out|$err", "0|$schema|", 'from a directory without files, the same');
+
 my $before = sql_value($node, 'SELECT count(*) FROM pg_database');
 ($exit, $out, $err) = tapmig('dev', 'check', '--dir', $main);
 is($exit, 5, 'check of one track: exit code 5');
