@@ -212,6 +212,20 @@ is((run_tapmig($node, [ 'dump', '--dir', $varied, '--out', '-' ], dbname => 'var
 is("$exit|$out|$err", '0||', 'and is what the file says');
 $node->safe_psql('postgres', "DROP DATABASE $_") for qw(varied varied_built);
 
+# ---------------------------------------------------------------- --exclude
+
+my $ledger = migrations_dir({ '001_kept.sql' => "CREATE TABLE kept (i int);\n" });
+tapmig_database($node, 'excluding');
+$node->safe_psql('excluding', q{CREATE TABLE flyway_schema_history (i serial); CREATE SCHEMA "O dd"; CREATE VIEW "O dd"."it's v" AS SELECT 1});
+is((run_tapmig($node, [ 'up', '--force-empty', '--dir', $ledger ], dbname => 'excluding'))[0], 0, 'up');
+my @exclude = ('--exclude', 'flyway*', q{--exclude="O dd"."it's v"});
+is((run_tapmig($node, [ 'dump', '--dir', $ledger, @exclude ], dbname => 'excluding'))[0], 0, 'dump --exclude');
+unlike(read_file("$ledger/schema.sql"), qr/flyway|it's v/, 'leaves them out');
+like(read_file("$ledger/schema.sql"), qr/^CREATE TABLE public\.kept/m, 'and nothing else');
+is((run_tapmig($node, [ 'check', '--dir', $ledger, '--db', 'excluding', @exclude ]))[0], 0, 'check --exclude');
+is((run_tapmig($node, [ 'check', '--dir', $ledger, '--db', 'excluding' ]))[0], 5, 'unlike check');
+$node->safe_psql('postgres', 'DROP DATABASE excluding');
+
 # ---------------------------------------------------------------- whoever dumps it, and wherever
 
 my $shown = migrations_dir({ '001_shown.sql' => <<'SQL' });
