@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use TapmigTest;
 use Test::More;
 
@@ -95,7 +96,7 @@ like($out, qr/^nothing is recorded yet: tapmig adopt --yes --from __diesel_schem
 ($exit, $out, $err) = adopt($database, '--from', '"odd ""one"."x; DROP TABLE a; --"', '--yes');
 is("$exit|$out|$err", "0|registered 001_a\n|", 'a table of an odd name');
 is(recorded($database), '001', 'is read');
-($exit, $out, $err) = adopt($database, '--from', 'x; DROP TABLE a; --');
+($exit, $out, $err) = adopt($database, '--from', 'y; DROP TABLE a; --');
 is("$exit|$out", '2|', 'what is no name: exit code 2') or diag $err;
 is(recorded($database), '001', 'and nothing else happens');
 
@@ -175,6 +176,28 @@ $database = database_of('up', $dbmate, "INSERT INTO schema_migrations VALUES ('0
 ($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], dbname => $database);
 is($exit, 4, 'up before adopt: refused');
 like($err, qr/tapmig adopt where another tool has recorded them/, 'and says what to do');
+
+# ------------------------------------------------------------- odd names
+
+$database = database_of('odd_names', q{CREATE SCHEMA "Up Case"; CREATE TABLE "Up Case"."it's mine" (version text PRIMARY KEY, applied_at timestamptz, source text)},
+	q{INSERT INTO "Up Case"."it's mine" VALUES ('001', now(), 'x')});
+for my $from (q{"Up Case"."it's mine"}, q{it's mine})
+{
+	($exit, $out, $err) = adopt($database, '--from', $from);
+	is("$exit|$err", '0|', "--from $from");
+	my ($word) = $out =~ /^nothing is recorded yet: tapmig adopt --yes --from (.*) records 1$/m;
+	my $read = '';
+	IPC::Run::run([ 'sh', '-c', "printf %s $word" ], '>', \$read);
+	is($read, $from, 'a shell reads the command that it gives');
+}
+for my $from ('"', 'a b', 'a.b.c', '.', "x'; DROP TABLE a; --")
+{
+	($exit, $out, $err) = adopt($database, '--from', $from);
+	is("$exit|$out", '2|', "--from $from: exit code 2");
+	like($err, qr/no table \Q$from\E/, 'its message');
+}
+($exit, $out, $err) = adopt($database, '--yes', '--from', q{it's mine});
+is($exit, 0, 'adopted') or diag $err;
 
 # ------------------------------------------------------------- who may adopt
 
