@@ -141,7 +141,7 @@ classify() {
 	done
 	case $1 in
 	terminated* | interrupted*) severity=WARNING migration='' ;;
-	'connection to server'*) migration='' ;;
+	'connection to server'* | 'error: '*) migration='' ;;
 	esac
 }
 
@@ -393,6 +393,8 @@ case $rc in
 	'Each migration is recorded whole or not at all: run this again.' exit 3 ;;
 4) advise ERROR failed "tapmig $1: the migrations and the database do not fit together; nothing was guessed" \
 	'The message before this one says what. tapmig status shows all of it.' exit 4 ;;
+5) advise ERROR failed "tapmig $1: schema.sql and the schema differ" \
+	'The messages before this one show where, and what to do.' exit 5 ;;
 6)
 	case $1 in
 	promote) advise ERROR failed 'tapmig promote: not everything was promoted' \

@@ -272,6 +272,12 @@ write_file("$dir/099_waits.sql", "SELECT 99;\n");
 # It writes to both of its outputs, which have no order between them.
 is($exit . ' ' . join(' ', sort split / /, events($events)), '6 ERROR:failed ERROR:message INFO:output INFO:start', 'what waits in promote: exit code 6');
 like($events->[-1]{message}, qr/^tapmig promote: not everything was promoted\nHINT:  .* say what waits, for what and how long\./, 'and what to do');
+($exit, $events) = runner('promote from nowhere', [ 'promote', '--from', 'dbname=nosuch' ], dir => $dir);
+is($exit . ' ' . events($events), '3 INFO:start ERROR:message ERROR:failed', 'promote from a database that is not there: exit code 3');
+is($events->[1]{migration}, undef, 'which is said of no migration');
+($exit, $events) = runner('check', ['check'], dir => $dir);
+is($exit, 5, 'check without schema.sql: exit code 5');
+like($events->[-1]{message}, qr/\Atapmig check: schema\.sql .*\nHINT:  /, 'and what to do');
 unlink "$dir/099_waits.sql";
 ($exit, $events) = runner('option', [ '--nosuch' ], dir => $dir);
 is($exit, 2, 'an option alone belongs to up: exit code 2');
