@@ -1,4 +1,4 @@
-# Rights on the schema public and on tapmig's own objects, and comments on
+# Rights on the schema public and on tapmig's tables, and comments on
 # extensions, are in schema.sql and in what check compares: where migrations
 # made them, and not where the server, an extension or a deployer's first day did.
 
@@ -49,10 +49,7 @@ is((tapmig('dev', 'dump'))[0], 0, 'dump');
 my $plain = read_file("$dir/schema.sql");
 unlike($plain, qr/SCHEMA public|EXTENSION tapmig IS|ON \w+ tapmig\.|COMMENT ON/, 'a new database has none of it');
 tapmig_database($node, 'deployed');
-$node->safe_psql('deployed', <<'SQL');
-GRANT EXECUTE ON ALL ROUTINES IN SCHEMA tapmig TO deployer;
-GRANT CREATE, USAGE ON SCHEMA public TO deployer;
-SQL
+$node->safe_psql('deployed', read_file(top_dir() . '/README.md') =~ /^CREATE EXTENSION tapmig;\n(.*?)^```/ms ? $1 =~ s/^CREATE ROLE deployer LOGIN;//mr : die);
 is((run_tapmig($node, [ 'up', '--dir', $dir ], dbname => 'deployed', env => { PGUSER => 'deployer' }))[0], 0, 'a deployer who needs rights');
 same('deployed', 'they are not in it');
 is((run_tapmig($node, [ 'dump', '--dir', $dir, '--out', '-' ], dbname => 'deployed', env => { PGUSER => 'deployer' }))[1], $plain,
@@ -67,7 +64,7 @@ write_file("$dir/002_rights.sql", <<'SQL');
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO app;
 GRANT USAGE, CREATE ON SCHEMA public TO "Odd ""one" WITH GRANT OPTION;
-GRANT EXECUTE ON FUNCTION tapmig.report TO app;
+GRANT SELECT ON tapmig.history TO app;
 REVOKE SELECT ON tapmig.schema_migrations FROM PUBLIC;
 CREATE EXTENSION "uuid-ossp" SCHEMA pg_catalog;
 COMMENT ON EXTENSION "uuid-ossp" IS E'it''s \\ ours,\nin two lines';
@@ -81,7 +78,7 @@ my @added = (
 	q{REVOKE USAGE ON SCHEMA public FROM PUBLIC;},
 	q{GRANT CREATE, USAGE ON SCHEMA public TO "Odd ""one" WITH GRANT OPTION;},
 	q{GRANT USAGE ON SCHEMA public TO app;},
-	q{GRANT EXECUTE ON ROUTINE tapmig.report(text) TO app;},
+	q{GRANT SELECT ON TABLE tapmig.history TO app;},
 	q{REVOKE SELECT ON TABLE tapmig.schema_migrations FROM PUBLIC;});
 is(join("\n", grep { /^(?:COMMENT|GRANT|REVOKE)/ } map { s/^\+//r } grep { /^\+/ } split /\n/, $out), join("\n", @added),
 	'the difference has them');
@@ -110,8 +107,8 @@ like("$exit|$out", qr/^5\|.*^-GRANT USAGE ON SCHEMA public TO app;\n.*^\+REVOKE 
 
 same('built', 'check --no-privileges compares the rest', '--no-privileges');
 same('built', 'also without the versions', '--no-privileges', '--no-ledger');
-$node->safe_psql('dev', 'REVOKE EXECUTE ON FUNCTION tapmig.report FROM app');
-same('dev', "check --no-ledger: no rights on tapmig's objects", '--no-ledger');
+$node->safe_psql('dev', 'REVOKE SELECT ON tapmig.history FROM app');
+same('dev', "check --no-ledger: no rights on tapmig's tables", '--no-ledger');
 for my $option ('--no-privileges', '--no-ledger')
 {
 	($exit, $out, $err) = tapmig('dev', 'dump', '--out', '-', $option);

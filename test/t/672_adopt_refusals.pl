@@ -199,6 +199,21 @@ for my $from ('"', 'a b', 'a.b.c', '.', "x'; DROP TABLE a; --")
 ($exit, $out, $err) = adopt($database, '--yes', '--from', q{it's mine});
 is($exit, 0, 'adopted') or diag $err;
 
+# Whoever reads what it prints may go before the end.
+my $tmp = scratch_dir();
+{
+	local %ENV = ($node->_get_env(PGDATABASE => 'several'), TMPDIR => $tmp);
+	delete @ENV{qw(DATABASE_URL TAPMIG_DIR)};
+	for my $shell (grep { system("command -v $_ >/dev/null") == 0 } 'dash', 'busybox', 'bash')
+	{
+		my $start = $shell eq 'busybox' ? 'busybox sh' : $shell;
+		my $bin = tapmig_bin();
+
+		IPC::Run::run([ 'sh', '-c', "$start '$bin' adopt --dir '$dir' --from __diesel_schema_migrations 2>/dev/null | true" ]);
+		is_deeply([ glob("$tmp/*") ], [], "$shell: no temporary file is left where the reader has gone");
+	}
+}
+
 # ------------------------------------------------------------- who may adopt
 
 $node->safe_psql('postgres', 'CREATE ROLE deployer LOGIN; CREATE ROLE nobody_much LOGIN');
