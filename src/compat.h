@@ -157,13 +157,13 @@
 												offsetof(PROCLOCK, procLink)))
 #endif
 
-/* Whether the current user may look up names in a schema. */
+/* Whether a role may look up names in a schema. */
 #if PG_VERSION_NUM >= 160000
-#define COMPAT_SCHEMA_IS_USABLE(schema) \
-	(object_aclcheck(NamespaceRelationId, schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+#define COMPAT_SCHEMA_IS_USABLE(schema, role) \
+	(object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) == ACLCHECK_OK)
 #else
-#define COMPAT_SCHEMA_IS_USABLE(schema) \
-	(pg_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK)
+#define COMPAT_SCHEMA_IS_USABLE(schema, role) \
+	(pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
 #endif
 
 /* A constraint that is kept but never checked: CHECK and FOREIGN KEY from 18 on. */

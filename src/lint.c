@@ -21,6 +21,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
 #include "storage/proc.h"
@@ -39,6 +40,7 @@ static const LintRule *const lint_rule_tables[] = {
 	lint_rules_column,
 	lint_rules_type,
 	lint_rules_table,
+	lint_rules_drop,
 	lint_rules_object,
 	lint_rules_script,
 };
@@ -113,7 +115,9 @@ lint_analysis(Lint *lint)
 	if (!ActiveSnapshotSet())
 		PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
 	lint_set("client_min_messages", "error");
-	if (strcmp(lint->path_setting, namespace_search_path) != 0)
+	if (lint->role != GetUserId())
+		lint_set("search_path", lint_path_text(lint));	/* "$user" is another one */
+	else if (strcmp(lint->path_setting, namespace_search_path) != 0)
 		lint_set("search_path", lint->path_setting);
 	if (lint->timezone != NULL)
 		lint_set("timezone", lint->timezone);
@@ -155,6 +159,13 @@ bool
 lint_is_large(Lint *lint, LintRelation *rel)
 {
 	return lint_has_rows(lint, rel) && lint_size(lint, rel)->rows > lint->lint_rows;
+}
+
+/* Whether the statement means a partitioned table ONLY, which has no rows of its own. */
+bool
+lint_is_bare_parent(Lint *lint, LintRelation *rel)
+{
+	return rel != NULL && rel == lint->only && rel->relkind == RELKIND_PARTITIONED_TABLE;
 }
 
 static bool
@@ -207,6 +218,15 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 	const char *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
 	char	   *message;
 
+	/* Of an ALTER TABLE's parts the strongest lock is taken, for all of them. */
+	if (lock != NoLock && c->cmd != NULL && rel == c->rel && lock < lint->alter_lock)
+	{
+		lock = lint->alter_lock;
+		detail = psprintf("%s%s%s", detail == NULL ? "" : detail, detail == NULL ? "" : "; ",
+						  lock == AccessExclusiveLock ?
+						  "another part of the statement wants this lock, so that reads wait too" :
+						  "another part of the statement wants this lock");
+	}
 	if (lock != NoLock && rel != NULL)
 		message = psprintf("%s on %s%s %s%s%s", lint_lock_name(lock), name,
 						   lint_has_rows(lint, rel) ?
@@ -233,7 +253,7 @@ lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock, const char *detail)
 	switch (c->rule->scale)
 	{
 		case LINT_SCAN:
-			if (!lint_has_rows(c->lint, rel))
+			if (!lint_has_rows(c->lint, rel) || lint_is_bare_parent(c->lint, rel))
 				return;
 			level = lint_is_large(c->lint, rel) ? LINT_ERROR : LINT_WARNING;
 			c->lint->slow = true;
@@ -379,12 +399,15 @@ lint_first_watch(int node)
 static void
 lint_ask(Lint *lint, int node, int subtype, LintCheck *c)
 {
+	bool		inherit = lint->inherit;
+
 	for (int i = lint_first_watch(node); i < lint_n_watches && lint_watches[i].node == node; i++)
 	{
 		if (lint_watches[i].subtype != LINT_ANY && lint_watches[i].subtype != subtype)
 			continue;
 		c->rule = lint_watches[i].rule;
 		lint_guarded(lint, lint_check, c);
+		lint->inherit = inherit;	/* a rule may see it otherwise for itself */
 	}
 }
 
@@ -474,6 +497,28 @@ lint_is_inherited(AlterTableCmd *cmd)
 	}
 }
 
+/* The parts of an ALTER TABLE: the server drops first, whatever the order is. */
+static void
+lint_look_at_parts(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
+{
+	lint->alter_lock = AlterTableGetLockLevel(stmt->cmds);
+	for (int pass = 0; pass < 2 && c->rel != NULL; pass++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, stmt->cmds)
+		{
+			c->cmd = lfirst_node(AlterTableCmd, lc);
+			if ((pass == 0) != (c->cmd->subtype == AT_DropColumn || c->cmd->subtype == AT_DropConstraint))
+				continue;
+			lint->inherit = stmt->relation->inh && lint_is_inherited(c->cmd);
+			lint_ask(lint, T_AlterTableStmt, c->cmd->subtype, c);
+			lint_guarded(lint, lint_command, c);
+		}
+	}
+	c->cmd = NULL;
+}
+
 /* Asks the rules about a statement, then lets the state follow. */
 static void
 lint_look(Lint *lint, Node *node)
@@ -485,24 +530,14 @@ lint_look(Lint *lint, Node *node)
 	c.lint = lint;
 	c.node = node;
 	c.rel = lint_relation(lint, target);
+	lint->only = target != NULL && !target->inh ? c.rel : NULL;
 	lint->inherit = target != NULL && target->inh &&
 		(IsA(node, AlterTableStmt) || IsA(node, UpdateStmt) || IsA(node, DeleteStmt));
 	if (IsA(node, AlterTableStmt))
 	{
-		ListCell   *lc;
-
 		/* Rules that watch the statement as a whole have the subtype -3. */
 		lint_ask(lint, T_AlterTableStmt, -3, &c);
-		foreach(lc, ((AlterTableStmt *) node)->cmds)
-		{
-			c.cmd = lfirst_node(AlterTableCmd, lc);
-			if (c.rel == NULL)
-				continue;
-			lint->inherit = target->inh && lint_is_inherited(c.cmd);
-			lint_ask(lint, T_AlterTableStmt, c.cmd->subtype, &c);
-			lint_guarded(lint, lint_command, &c);
-		}
-		c.cmd = NULL;
+		lint_look_at_parts(lint, (AlterTableStmt *) node, &c);
 	}
 	else
 		lint_ask(lint, nodeTag(node), IsA(node, DropStmt) ? (int) ((DropStmt *) node)->removeType :
@@ -513,19 +548,33 @@ lint_look(Lint *lint, Node *node)
 	lint_end_analysis(lint);
 }
 
+static bool
+lint_is_definer(CreateFunctionStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->options)
+	{
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "security") == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Statements of which no rule wants to know anything; large scripts hold many. */
 static bool
-lint_is_idle(Node *node)
+lint_is_idle(Lint *lint, Node *node)
 {
 	switch (nodeTag(node))
 	{
 		case T_CommentStmt:
 		case T_GrantStmt:
-		case T_CreateFunctionStmt:
 		case T_SecLabelStmt:
 		case T_VariableShowStmt:
 		case T_AlterDefaultPrivilegesStmt:
 			return true;
+		case T_CreateFunctionStmt:
+			return lint->definers == NIL && !lint_is_definer((CreateFunctionStmt *) node);
 		default:
 			return false;
 	}
@@ -536,10 +585,12 @@ static void
 lint_cut(Lint *lint)
 {
 	lint->inherit = false;
+	lint->only = NULL;
 	lint_ask_besides(lint, LINT_END_OF_STEP);
 	lint_end_analysis(lint);
 	lint->renames = NIL;
 	lint->held = NIL;
+	lint_session_end_of_step(lint);
 	lint->step++;
 }
 
@@ -570,7 +621,7 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 	MemoryContext old;
 	bool		alone = shape->kind == SHAPE_STEPWISE && !IsA(node, TransactionStmt);
 
-	if (lint_is_idle(node) || (IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node)))
+	if (lint_is_idle(lint, node) || (IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node)))
 		return;
 	CHECK_FOR_INTERRUPTS();
 	old = MemoryContextSwitchTo(lint->scratch);
@@ -633,8 +684,7 @@ lint_begin(Script *script, const Settings *settings)
 	if (script->directives.lock_timeout_ms == 0 ||
 		(script->directives.lock_timeout_ms < 0 && settings->lock_timeout_ms == 0 && LockTimeout == 0))
 		lint->no_timeout = -1;
-	lint->path_session = pstrdup(namespace_search_path);
-	lint->path_setting = lint->path_session;
+	lint_session_begin(lint);
 	return lint;
 }
 

@@ -81,6 +81,7 @@ typedef struct LintRelation
 	bool		has_policy;		/* given one by this script */
 	bool		lost_parts;		/* a trigger, rule or policy was dropped */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
+	bool		has_labels;		/* new, with a column of an enum that the script adds to */
 	LOCKMODE	held;			/* strongest lock so far ... */
 	int			held_step;		/* ... in this step */
 	int			held_since;		/* the statement that took it */
@@ -132,6 +133,23 @@ typedef struct LintRename
 	int			statement;
 } LintRename;
 
+/* What a DROP ... CASCADE takes with it; judged at the end of its step. */
+typedef struct LintCascade
+{
+	char	   *name;			/* "view a" */
+	LintRelation *rel;			/* NULL: no relation */
+	bool		used;			/* by code, as far as can be told */
+	int			statement;
+	bool		told;
+} LintCascade;
+
+/* A SECURITY DEFINER function without a search_path, as far as the script is. */
+typedef struct LintDefiner
+{
+	char	   *name;
+	int			statement;
+} LintDefiner;
+
 struct Lint
 {
 	Script	   *script;
@@ -147,13 +165,18 @@ struct Lint
 	bool		in_block;		/* behind the script's own BEGIN */
 	bool		slow;			/* this statement reads or writes much */
 	bool		inherit;		/* it means the children of its tables too */
+	LintRelation *only;			/* its table, where it says ONLY; NULL */
+	LOCKMODE	alter_lock;		/* of an ALTER TABLE with all its parts */
 	const ShapeStatement *shape;
 	char	   *last_insert;	/* where the statement before it INSERTed; NULL */
 	char	   *last_insert_schema;
 	const char *create_schema;	/* inside CREATE SCHEMA: its name */
 
 	char	   *path_setting;	/* search_path, as the script has it now */
-	char	   *path_session;	/* as it was before */
+	char	   *path_outside;	/* as it is again once the transaction ends; NULL */
+	Oid			login;			/* the session's user, as the script has it now */
+	Oid			role;			/* the current one */
+	Oid			role_outside;	/* once the transaction ends; InvalidOid: the same */
 	char	   *timezone;		/* TimeZone, where the script has set it */
 	List	   *path;			/* schemas in order, NIL: to be built */
 	char	   *path_create;	/* where unqualified names are made */
@@ -170,8 +193,11 @@ struct Lint
 	List	   *types;
 	List	   *foreign_keys;
 	List	   *renames;
+	List	   *cascades;
+	List	   *definers;
 	List	   *gone_oids;		/* of dropped relations */
 	bool		lost_functions; /* some were dropped */
+	bool		lost_parts;		/* some trigger, rule or policy was */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
 
 	/* The subtransaction for what may raise an error; see lint_analysis(). */
@@ -207,7 +233,7 @@ typedef struct LintRule
 	{
 		int			node;		/* NodeTag; T_Invalid ends the list */
 		int			subtype;	/* of ALTER TABLE, DROP, RENAME; LINT_ANY */
-	}			on[8];
+	}			on[9];
 	void		(*check) (LintCheck *c);
 	const char *message;
 	const char *advice;
@@ -228,6 +254,7 @@ extern const LintRule lint_rules_constraint[];
 extern const LintRule lint_rules_column[];
 extern const LintRule lint_rules_type[];
 extern const LintRule lint_rules_table[];
+extern const LintRule lint_rules_drop[];
 extern const LintRule lint_rules_object[];
 extern const LintRule lint_rules_script[];
 
@@ -241,6 +268,7 @@ extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,
 extern void lint_find_at(LintCheck *c, int statement, LintLevel level,
 						 LintRelation *rel, LOCKMODE lock, const char *detail);
 extern bool lint_is_large(Lint *lint, LintRelation *rel);
+extern bool lint_is_bare_parent(Lint *lint, LintRelation *rel);
 extern const char *lint_lock_name(LOCKMODE lock);
 extern void lint_analysis(Lint *lint);
 
@@ -251,9 +279,17 @@ extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern LintType *lint_type_of_script(Lint *lint, List *names);
 
+/* lint_session.c: what a script SETs */
+extern void lint_session_begin(Lint *lint);
+extern void lint_session_end_of_step(Lint *lint);
+extern void lint_follow_set(Lint *lint, VariableSetStmt *stmt);
+extern void lint_follow_set_config(Lint *lint, SelectStmt *stmt);
+extern void lint_follow_reset(Lint *lint, bool all);
+
 /* lint_relation.c: names to relations, as the script finds them */
 extern void lint_path_reset(Lint *lint);
 extern List *lint_path(Lint *lint);
+extern char *lint_path_text(Lint *lint);
 extern LintRelation *lint_relation(Lint *lint, const RangeVar *name);
 extern LintRelation *lint_relation_named(Lint *lint, List *names);
 extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char *name);
@@ -295,6 +331,9 @@ extern bool lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *colu
 extern bool lint_partition_qual(Lint *lint, LintRelation *parent,
 								LintRelation *child, PartitionBoundSpec *bound,
 								bool of_default, List **result);
+
+/* lint_rules_drop.c */
+extern char *lint_drop_refused_by(LintCheck *c);
 
 /* Constraint nodes of a column or table definition. */
 extern Constraint *lint_constraint_of(ColumnDef *def, ConstrType type);

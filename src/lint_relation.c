@@ -119,7 +119,7 @@ relation_schema_oid(Lint *lint, const char *name)
 	if (relation_in(lint->gone_schemas, name))
 		return InvalidOid;
 	oid = get_namespace_oid(name, true);
-	return OidIsValid(oid) && COMPAT_SCHEMA_IS_USABLE(oid) ? oid : InvalidOid;
+	return OidIsValid(oid) && COMPAT_SCHEMA_IS_USABLE(oid, lint->role) ? oid : InvalidOid;
 }
 
 /* The names of the schemas that are searched, in order. */
@@ -147,7 +147,7 @@ lint_path(Lint *lint)
 		char	   *name = lfirst(lc);
 
 		if (strcmp(name, "$user") == 0)
-			name = GetUserNameFromId(GetUserId(), true);
+			name = GetUserNameFromId(lint->role, true);
 		if (name == NULL)
 			continue;
 		if (strcmp(name, LINT_TEMP) == 0)
@@ -168,6 +168,19 @@ lint_path(Lint *lint)
 	lint->path = path;
 	MemoryContextSwitchTo(old);
 	return path;
+}
+
+/* The same as a value of search_path, in the current context. */
+char *
+lint_path_text(Lint *lint)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, lint_path(lint))
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", quote_identifier(lfirst(lc)));
+	return buf.data;
 }
 
 /* Where an unqualified new object goes; NULL: nowhere. */

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -11,6 +13,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_type.h"
@@ -143,6 +146,8 @@ check_unique(LintCheck *c)
 {
 	ColumnDef  *def = added_column(c);
 
+	/* The index is the table's own; its children's columns get none. */
+	c->lint->inherit = false;
 	if (def != NULL && (lint_constraint_of(def, CONSTR_UNIQUE) != NULL ||
 						lint_constraint_of(def, CONSTR_PRIMARY) != NULL))
 		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
@@ -181,12 +186,15 @@ check_references(LintCheck *c)
 	LintRelation *other;
 	char	   *detail;
 
+	c->lint->inherit = false;	/* as a key of the table's own */
 	if (con == NULL || !COMPAT_IS_ENFORCED(con) || !lint_has_rows(c->lint, c->rel))
 		return;
 	other = lint_relation(c->lint, con->pktable);
 	detail = psprintf("column %s%s", def->colname, other == NULL ? "" :
 					  psprintf("; SHARE ROW EXCLUSIVE on %s", lint_relation_label(c->lint, other)));
-	if (has_default(def))
+
+	/* The server reads the rows for any default that is written there, NULL too. */
+	if (lint_constraint_of(def, CONSTR_DEFAULT) != NULL)
 		lint_find(c, c->rel, AccessExclusiveLock,
 				  psprintf("%s; with its default every row is looked up", detail));
 	else
@@ -246,6 +254,27 @@ check_drop_not_null(LintCheck *c)
 
 /* ---- renames */
 
+static bool
+is_word(char c)
+{
+	return isalnum((unsigned char) c) || c == '_' || c == '$' || IS_HIGHBIT_SET(c);
+}
+
+/* Whether a text has that name as a word, in whatever case. */
+static bool
+names_word(const char *text, const char *word)
+{
+	size_t		len = strlen(word);
+
+	for (const char *p = text; *p != '\0'; p++)
+	{
+		if (pg_strncasecmp(p, word, len) == 0 &&
+			(p == text || !is_word(p[-1])) && !is_word(p[len]))
+			return true;
+	}
+	return false;
+}
+
 /* Functions of users whose text has the word, as "f, g"; NULL: none. */
 static char *
 functions_naming(Lint *lint, const char *word, const char *also)
@@ -265,17 +294,21 @@ functions_naming(Lint *lint, const char *word, const char *also)
 	scan = systable_beginscan(pg_proc, ProcedureOidIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 		bool		isnull;
-		Datum		value = heap_getattr(tuple, Anum_pg_proc_prosrc, RelationGetDescr(pg_proc), &isnull);
-		char	   *body = isnull ? NULL : TextDatumGetCString(value);
+		Datum		value;
+		char	   *body;
 
 		CHECK_FOR_INTERRUPTS();
-		if (body == NULL || strstr(body, word) == NULL ||
-			(also != NULL && strstr(body, also) == NULL))
+		if (form->prolang == ClanguageId || form->prolang == INTERNALlanguageId)
+			continue;			/* a symbol's name, no text */
+		value = heap_getattr(tuple, Anum_pg_proc_prosrc, RelationGetDescr(pg_proc), &isnull);
+		body = isnull ? NULL : TextDatumGetCString(value);
+		if (body == NULL || !names_word(body, word) || (also != NULL && !names_word(body, also)))
 			continue;
 		if (n++ < 5)
 			appendStringInfo(&buf, "%s%s", n > 1 ? ", " : "",
-							 NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname));
+							 NameStr(form->proname));
 	}
 	systable_endscan(scan);
 	table_close(pg_proc, AccessShareLock);

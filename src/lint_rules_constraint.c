@@ -290,7 +290,8 @@ check_validate_same(LintCheck *c)
 		return;
 	held = lint_held_before(c->lint, c->rel, ShareRowExclusiveLock) ? c->rel->held :
 		con->is_new && con->made_step == c->lint->step ?
-		(con->type == CONSTRAINT_FOREIGN ? ShareRowExclusiveLock : AccessExclusiveLock) : NoLock;
+		(con->type == CONSTRAINT_FOREIGN ? ShareRowExclusiveLock : AccessExclusiveLock) :
+		c->lint->alter_lock >= ShareRowExclusiveLock ? c->lint->alter_lock : NoLock;
 	if (held != NoLock)
 		lint_find(c, c->rel, held, NULL);
 }
@@ -301,7 +302,8 @@ check_validate(LintCheck *c)
 	LintConstraint *con = lint_constraint(c->lint, c->rel, c->cmd->name);
 
 	if (con == NULL || con->validated || (con->is_new && con->made_step == c->lint->step) ||
-		lint_held_before(c->lint, c->rel, ShareRowExclusiveLock))
+		lint_held_before(c->lint, c->rel, ShareRowExclusiveLock) ||
+		c->lint->alter_lock >= ShareRowExclusiveLock)
 		return;
 	if (lint_has_rows(c->lint, c->rel))
 		lint_find(c, c->rel, ShareUpdateExclusiveLock, NULL);
@@ -375,7 +377,11 @@ check_primary_nullable(LintCheck *c)
 	LintColumn *column;
 	ListCell   *lc;
 
-	if (con == NULL || con->indexname != NULL || !lint_has_rows(c->lint, c->rel))
+	if (con == NULL || con->indexname != NULL)
+		return;
+	/* The children have no part in the index, but in NOT NULL. */
+	c->lint->inherit = castNode(AlterTableStmt, c->node)->relation->inh;
+	if (!lint_has_rows(c->lint, c->rel))
 		return;
 	foreach(lc, con->keys)
 		columns = lappend(columns, lint_column(c->lint, c->rel, strVal(lfirst(lc))));
@@ -393,7 +399,10 @@ check_primary_using(LintCheck *c)
 	ListCell   *lc;
 	ListCell   *key;
 
-	if (con == NULL || con->indexname == NULL || !lint_has_rows(c->lint, c->rel))
+	if (con == NULL || con->indexname == NULL)
+		return;
+	c->lint->inherit = castNode(AlterTableStmt, c->node)->relation->inh;
+	if (!lint_has_rows(c->lint, c->rel))
 		return;
 	foreach(lc, lint_indexes(c->lint, c->rel))
 	{
@@ -495,19 +504,37 @@ partition_key_judge(LintCheck *c, LintRelation *rel, PartitionSpec *spec, Constr
 						   con->contype == CONSTR_PRIMARY ? "PRIMARY KEY" : "UNIQUE", outside));
 }
 
+/* The same of what stands in a column's definition. */
+static void
+partition_key_judge_column(LintCheck *c, LintRelation *rel, PartitionSpec *spec, ColumnDef *def)
+{
+	ListCell   *lc;
+
+	foreach(lc, def->constraints)
+	{
+		if (IsA(lfirst(lc), Constraint))
+			partition_key_judge(c, rel, spec, lfirst(lc), list_make1(makeString(def->colname)));
+	}
+}
+
 static void
 check_partition_key(LintCheck *c)
 {
 	CreateStmt *stmt;
 	ListCell   *lc;
-	ListCell   *in;
 
 	if (c->cmd != NULL)
 	{
-		if (c->rel->relkind == RELKIND_PARTITIONED_TABLE && IsA(c->cmd->def, Constraint) &&
-			(c->rel->partition_by != NULL || OidIsValid(c->rel->oid)))
-			partition_key_judge(c, c->rel, c->rel->partition_by, (Constraint *) c->cmd->def,
-								((Constraint *) c->cmd->def)->keys);
+		ColumnDef  *def = (ColumnDef *) c->cmd->def;
+
+		if (c->rel->relkind != RELKIND_PARTITIONED_TABLE ||
+			(c->rel->partition_by == NULL && !OidIsValid(c->rel->oid)))
+			return;
+		if (IsA(def, Constraint))
+			partition_key_judge(c, c->rel, c->rel->partition_by, (Constraint *) def,
+								((Constraint *) def)->keys);
+		else if (!c->cmd->missing_ok || lint_column(c->lint, c->rel, def->colname) == NULL)
+			partition_key_judge_column(c, c->rel, c->rel->partition_by, def);
 		return;
 	}
 	if (IsA(c->node, IndexStmt))
@@ -537,17 +564,11 @@ check_partition_key(LintCheck *c)
 	{
 		ColumnDef  *def = lfirst(lc);
 
-		if (IsA(lfirst(lc), Constraint))
+		if (IsA(def, Constraint))
 			partition_key_judge(c, NULL, stmt->partspec, lfirst(lc),
 								((Constraint *) lfirst(lc))->keys);
-		if (!IsA(def, ColumnDef))
-			continue;
-		foreach(in, def->constraints)
-		{
-			if (IsA(lfirst(in), Constraint))
-				partition_key_judge(c, NULL, stmt->partspec, lfirst(in),
-									list_make1(makeString(def->colname)));
-		}
+		else if (IsA(def, ColumnDef))
+			partition_key_judge_column(c, NULL, stmt->partspec, def);
 	}
 }
 
@@ -682,7 +703,8 @@ const LintRule lint_rules_constraint[] = {
 	{"add-exclusion-constraint", LINT_SCAN, {ON_ADD}, check_exclusion,
 		"while its index is built and every row is checked: reads and writes wait",
 	"No way is quick: a new table with the constraint, or a quiet hour."},
-	{"partition-key-missing-in-pk", LINT_ALWAYS_ERROR, {ON_ADD, {T_CreateStmt, LINT_ANY},
+	{"partition-key-missing-in-pk", LINT_ALWAYS_ERROR,
+		{ON_ADD, {T_AlterTableStmt, AT_AddColumn}, {T_CreateStmt, LINT_ANY},
 		{T_IndexStmt, LINT_ANY}}, check_partition_key,
 		"the server refuses it",
 	"Take the partition key's columns into the constraint."},

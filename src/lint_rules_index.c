@@ -112,6 +112,9 @@ check_reindex(LintCheck *c)
 			table = index_table(c, c->rel);
 			break;
 		case REINDEX_OBJECT_TABLE:
+			if (table != NULL && table->relkind != RELKIND_PARTITIONED_TABLE &&
+				lint_indexes(c->lint, table) == NIL)
+				return;
 			break;
 		case REINDEX_OBJECT_SYSTEM:
 			return;
@@ -182,7 +185,7 @@ const LintRule lint_rules_index[] = {
 		"the server refuses it",
 	"ALTER TABLE ... DROP CONSTRAINT drops both."},
 	{"index-reindex-not-concurrent", LINT_SCAN, {{T_ReindexStmt, LINT_ANY}}, check_reindex,
-		"while its index is built anew: writes wait, and reads that plan with the index",
+		"while its index is built anew: writes wait, and so do reads that are planned meanwhile, with whatever index",
 	"REINDEX ... CONCURRENTLY, in a script for tapmig.run."},
 	{"index-concurrently-on-partitioned", LINT_ALWAYS_ERROR,
 		{{T_IndexStmt, LINT_ANY}, {T_DropStmt, OBJECT_INDEX}}, check_partitioned,

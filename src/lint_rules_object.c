@@ -11,6 +11,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -18,6 +19,8 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_func.h"
 #include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -40,8 +43,12 @@ domain_users(LintCheck *c, Oid domain, List *users)
 		if (object->classId == RelationRelationId && object->objectSubId > 0)
 		{
 			LintRelation *rel = lint_relation_by_oid(c->lint, object->objectId);
+			LintColumn *column = rel == NULL || rel->gone ? NULL :
+				lint_column_numbered(c->lint, rel, object->objectSubId);
 
-			if (rel != NULL && !rel->gone)
+			/* The script may have dropped the column, or given it another type. */
+			if (column != NULL && column->name != NULL &&
+				column->type == get_atttype(rel->oid, column->attnum))
 				users = list_append_unique_ptr(users, rel);
 		}
 		else if (object->classId == TypeRelationId && get_typtype(object->objectId) == TYPTYPE_DOMAIN)
@@ -91,51 +98,218 @@ check_enum_rename(LintCheck *c)
 											strVal(llast(stmt->typeName)), stmt->newVal));
 }
 
-static bool
-label_walker(Node *node, void *label)
+/* Looking through a statement for a value that an enum has got just before. */
+typedef struct LabelWalk
 {
+	LintCheck  *c;
+	LintType   *type;
+	Oid			oid;			/* of the enum; InvalidOid: unknown */
+	bool		constant;		/* the value stands there as a constant ... */
+	bool		cast;			/* ... with the enum's name */
+	bool		column;			/* some table of the statement has such a column */
+} LabelWalk;
+
+static bool
+is_enum_name(LabelWalk *walk, const TypeName *name)
+{
+	return name != NULL && name->names != NIL && strcmp(strVal(llast(name->names)), walk->type->name) == 0;
+}
+
+/* Whether a relation has a column of the enum, of an array of it or a domain over it. */
+static bool
+has_enum_column(LabelWalk *walk, LintRelation *rel)
+{
+	HeapTuple	tuple;
+	int			n;
+
+	if (rel == NULL)
+		return false;
+	if (rel->is_new || !OidIsValid(walk->oid))
+		return rel->open_columns || rel->relkind == RELKIND_VIEW || rel->has_labels;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(rel->oid));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	n = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+	for (AttrNumber i = 1; i <= n; i++)
+	{
+		Oid			type = get_atttype(rel->oid, i);
+		Oid			element;
+
+		if (!OidIsValid(type))
+			continue;			/* dropped */
+		type = getBaseType(type);
+		element = get_element_type(type);
+		if (type == walk->oid || (OidIsValid(element) && getBaseType(element) == walk->oid))
+			return true;
+	}
+	return false;
+}
+
+static bool
+label_walker(Node *node, void *arg)
+{
+	LabelWalk  *walk = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, A_Const))
-		return !((A_Const *) node)->isnull && IsA(&((A_Const *) node)->val, String) &&
-			strcmp(strVal(&((A_Const *) node)->val), label) == 0;
-	return raw_expression_tree_walker(node, label_walker, label);
+	{
+		if (!((A_Const *) node)->isnull && IsA(&((A_Const *) node)->val, String) &&
+			strcmp(strVal(&((A_Const *) node)->val), walk->type->label) == 0)
+			walk->constant = true;
+		return false;
+	}
+	if (IsA(node, TypeCast))
+	{
+		bool		before = walk->constant;
+
+		walk->constant = false;
+		(void) label_walker(((TypeCast *) node)->arg, arg);
+		if (walk->constant && is_enum_name(walk, ((TypeCast *) node)->typeName))
+			walk->cast = true;
+		walk->constant = walk->constant || before;
+		return false;
+	}
+	if (IsA(node, RangeVar))
+	{
+		if (has_enum_column(walk, lint_relation(walk->c->lint, (RangeVar *) node)))
+			walk->column = true;
+		return false;
+	}
+	return raw_expression_tree_walker(node, label_walker, arg);
 }
 
-/* Whether a statement has the label as a constant, where rows or defaults are made. */
+/* Whether the value is meant somewhere in there, by a statement about rel. */
 static bool
-uses_label(Node *node, char *label)
+uses_label(LabelWalk *walk, Node *node, LintRelation *rel)
+{
+	walk->constant = walk->cast = walk->column = false;
+	(void) label_walker(node, walk);
+	return walk->cast ||
+		(walk->constant && (walk->column || has_enum_column(walk, rel)));
+}
+
+/* Whether a column's definition has the value: all that is in it is of the column's type. */
+static bool
+column_uses_label(LabelWalk *walk, ColumnDef *def, LintRelation *rel)
 {
 	ListCell   *lc;
 
+	foreach(lc, def->constraints)
+	{
+		Constraint *con = lfirst(lc);
+
+		if (!IsA(con, Constraint))
+			continue;
+		if (uses_label(walk, con->raw_expr, rel) ||
+			(walk->constant && is_enum_name(walk, def->typeName)))
+			return true;
+	}
+	return false;
+}
+
+static bool
+table_uses_label(LabelWalk *walk, CreateStmt *stmt)
+{
+	bool		has_column = false;
+	ListCell   *lc;
+
+	foreach(lc, stmt->tableElts)
+	{
+		ColumnDef  *def = lfirst(lc);
+
+		has_column = has_column || (IsA(def, ColumnDef) && is_enum_name(walk, def->typeName));
+		if (IsA(def, ColumnDef) && column_uses_label(walk, def, NULL))
+			return true;
+	}
+	foreach(lc, stmt->tableElts)
+	{
+		if (IsA(lfirst(lc), Constraint) &&
+			(uses_label(walk, ((Constraint *) lfirst(lc))->raw_expr, NULL) ||
+			 (walk->constant && has_column)))
+			return true;
+	}
+	return stmt->partbound != NULL && stmt->inhRelations != NIL &&
+		uses_label(walk, (Node *) stmt->partbound->listdatums,
+				   lint_relation(walk->c->lint, linitial(stmt->inhRelations)));
+}
+
+static bool
+alter_uses_label(LabelWalk *walk, AlterTableStmt *stmt, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+		ColumnDef  *def = (ColumnDef *) cmd->def;
+
+		switch (cmd->subtype)
+		{
+			case AT_ColumnDefault:
+				if (uses_label(walk, cmd->def, rel))
+					return true;
+				break;
+			case AT_AddColumn:
+				if (column_uses_label(walk, def, rel))
+					return true;
+				break;
+			case AT_AlterColumnType:
+				if (uses_label(walk, def->raw_default, rel) ||
+					(walk->constant && is_enum_name(walk, def->typeName)))
+					return true;
+				break;
+			case AT_AddConstraint:
+				if (uses_label(walk, ((Constraint *) cmd->def)->raw_expr, rel))
+					return true;
+				break;
+			default:
+				break;
+		}
+	}
+	return false;
+}
+
+/* Whether the server meets the value as one of the enum when it runs the statement. */
+static bool
+statement_uses_label(LabelWalk *walk, Node *node, LintRelation *rel)
+{
 	switch (nodeTag(node))
 	{
 		case T_SelectStmt:
 		case T_InsertStmt:
 		case T_UpdateStmt:
 		case T_DeleteStmt:
-			return label_walker(node, label);
+			return uses_label(walk, node, rel);
+		case T_ViewStmt:
+			return uses_label(walk, ((ViewStmt *) node)->query, NULL);
+		case T_CreateTableAsStmt:
+			return uses_label(walk, ((CreateTableAsStmt *) node)->query, NULL);
 		case T_IndexStmt:
-			return label_walker(((IndexStmt *) node)->whereClause, label);
-		case T_AlterTableStmt:
-			foreach(lc, ((AlterTableStmt *) node)->cmds)
+			return uses_label(walk, ((IndexStmt *) node)->whereClause, rel);
+		case T_CreateTrigStmt:
+			return uses_label(walk, ((CreateTrigStmt *) node)->whenClause, rel);
+		case T_CreatePolicyStmt:
+			return uses_label(walk, ((CreatePolicyStmt *) node)->qual, rel) ||
+				uses_label(walk, ((CreatePolicyStmt *) node)->with_check, rel);
+		case T_CreateDomainStmt:
 			{
-				AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
-				ColumnDef  *def = (ColumnDef *) cmd->def;
-				Constraint *con = NULL;
+				CreateDomainStmt *stmt = (CreateDomainStmt *) node;
+				ListCell   *lc;
 
-				if (cmd->subtype == AT_ColumnDefault && label_walker(cmd->def, label))
-					return true;
-				if (cmd->subtype == AT_AddColumn)
-					con = lint_constraint_of(def, CONSTR_DEFAULT);
-				else if (cmd->subtype == AT_AddConstraint)
-					con = (Constraint *) cmd->def;
-				else if (cmd->subtype == AT_AlterColumnType && label_walker(def->raw_default, label))
-					return true;
-				if (con != NULL && label_walker(con->raw_expr, label))
-					return true;
+				foreach(lc, stmt->constraints)
+				{
+					if (uses_label(walk, lfirst_node(Constraint, lc)->raw_expr, NULL) ||
+						(walk->constant && is_enum_name(walk, stmt->typeName)))
+						return true;
+				}
+				return false;
 			}
-			return false;
+		case T_CreateStmt:
+			return table_uses_label(walk, (CreateStmt *) node);
+		case T_AlterTableStmt:
+			return alter_uses_label(walk, (AlterTableStmt *) node, rel);
 		default:
 			return false;
 	}
@@ -149,11 +323,20 @@ check_enum_use(LintCheck *c)
 	foreach(lc, c->lint->types)
 	{
 		LintType   *type = lfirst(lc);
+		LabelWalk	walk = {0};
+		int32		typmod;
 
 		if (type->label == NULL || type->made_step != c->lint->step)
 			continue;
+		walk.c = c;
+		walk.type = type;
 		lint_analysis(c->lint);
-		if (uses_label(c->node, type->label))
+		if (!lint_type(c->lint, makeTypeNameFromNameList(type->schema == NULL ?
+														 list_make1(makeString(type->name)) :
+														 list_make2(makeString(type->schema), makeString(type->name))),
+					   &walk.oid, &typmod))
+			walk.oid = InvalidOid;
+		if (statement_uses_label(&walk, c->node, c->rel))
 			lint_find(c, c->rel, NoLock, psprintf("'%s' of enum %s is used in the transaction that adds it",
 												  type->label, type->name));
 	}
@@ -241,6 +424,17 @@ check_access(LintCheck *c)
 		}
 		return;
 	}
+	if (IsA(c->node, DropStmt))
+	{
+		foreach(lc, ((DropStmt *) c->node)->objects)
+		{
+			List	   *names = lfirst(lc);
+
+			lint_find(c, lint_relation_named(c->lint, list_truncate(list_copy(names), list_length(names) - 1)),
+					  AccessExclusiveLock, strVal(llast(names)));
+		}
+		return;
+	}
 	if (!lint_is_old(c->rel))
 		return;
 	if (c->cmd == NULL)
@@ -322,6 +516,130 @@ check_schema(LintCheck *c)
 										stmt->newschema));
 }
 
+/* ---- functions with their owner's rights */
+
+/* Whether options of CREATE or ALTER FUNCTION set search_path. */
+static bool
+sets_path(List *options, bool *definer)
+{
+	bool		sets = false;
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, "security") == 0)
+			*definer = boolVal(def->arg);
+		else if (strcmp(def->defname, "set") == 0)
+		{
+			VariableSetStmt *set = castNode(VariableSetStmt, def->arg);
+
+			if (set->name != NULL && strcmp(set->name, "search_path") == 0 &&
+				(set->kind == VAR_SET_VALUE || set->kind == VAR_SET_CURRENT))
+				sets = true;
+		}
+	}
+	return sets;
+}
+
+/* Whether some function of that name has a search_path of its own in the catalogs. */
+static bool
+has_path(ObjectWithArgs *function, ObjectType type)
+{
+	Oid			oid = LookupFuncWithArgs(type, function, true);
+	HeapTuple	tuple = OidIsValid(oid) ? SearchSysCache1(PROCOID, ObjectIdGetDatum(oid)) : NULL;
+	bool		found = false;
+	bool		isnull;
+	Datum		value;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	value = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &isnull);
+	if (!isnull)
+	{
+		Datum	   *settings;
+		int			n;
+
+		deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+						  &settings, NULL, &n);
+		for (int i = 0; i < n; i++)
+			found = found || strncmp(TextDatumGetCString(settings[i]), "search_path=", 12) == 0;
+	}
+	ReleaseSysCache(tuple);
+	return found;
+}
+
+/* Forgets the functions of that name: they have a search_path now, or are gone. */
+static void
+forget_definers(Lint *lint, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint->definers)
+	{
+		if (strcmp(((LintDefiner *) lfirst(lc))->name, name) == 0)
+			lint->definers = foreach_delete_current(lint->definers, lc);
+	}
+}
+
+static void
+note_definer(Lint *lint, const char *name)
+{
+	LintDefiner *definer = lint_alloc(lint, sizeof(LintDefiner));
+
+	definer->name = lint_strdup(lint, name);
+	definer->statement = lint->statement;
+	lint->definers = lint_append(lint, lint->definers, definer);
+}
+
+static void
+check_definer(LintCheck *c)
+{
+	bool		definer = false;
+	ListCell   *lc;
+
+	if (c->node == NULL)
+	{
+		foreach(lc, c->lint->definers)
+		{
+			LintDefiner *found = lfirst(lc);
+
+			lint_find_at(c, found->statement, LINT_WARNING, NULL, NoLock,
+						 psprintf("function %s", found->name));
+		}
+	}
+	else if (IsA(c->node, CreateFunctionStmt))
+	{
+		CreateFunctionStmt *stmt = (CreateFunctionStmt *) c->node;
+		char	   *name = NameListToString(stmt->funcname);
+
+		/* A new definition takes the place of the one before. */
+		if (stmt->replace)
+			forget_definers(c->lint, name);
+
+		/* BEGIN ATOMIC: its names were looked up when it was made. */
+		if (!sets_path(stmt->options, &definer) && definer && stmt->sql_body == NULL)
+			note_definer(c->lint, name);
+	}
+	else if (IsA(c->node, AlterFunctionStmt))
+	{
+		AlterFunctionStmt *stmt = (AlterFunctionStmt *) c->node;
+		char	   *name = NameListToString(stmt->func->objname);
+
+		lint_analysis(c->lint);
+		if (sets_path(stmt->actions, &definer))
+			forget_definers(c->lint, name);
+		else if (definer && !has_path(stmt->func, stmt->objtype))
+			note_definer(c->lint, name);
+	}
+	else
+	{
+		foreach(lc, castNode(DropStmt, c->node)->objects)
+			forget_definers(c->lint, NameListToString(lfirst_node(ObjectWithArgs, lc)->objname));
+	}
+}
+
 const LintRule lint_rules_object[] = {
 	{"domain-add-constraint", LINT_SCAN, {{T_AlterDomainStmt, LINT_ANY}}, check_domain,
 		"while every row of every table with the domain is checked: whoever writes waits",
@@ -345,10 +663,17 @@ const LintRule lint_rules_object[] = {
 	"SET LOCAL session_replication_role = replica switches them off for this transaction alone (superusers)."},
 	{"rls-policy-rule-owner-changes", LINT_HOLD,
 		{{T_AlterTableStmt, AT_DisableRowSecurity}, {T_AlterTableStmt, AT_ChangeOwner},
-		{T_CreatePolicyStmt, LINT_ANY}, {T_RuleStmt, LINT_ANY}, {LINT_END_OF_SCRIPT, LINT_ANY}},
+		{T_CreatePolicyStmt, LINT_ANY}, {T_AlterPolicyStmt, LINT_ANY}, {T_RuleStmt, LINT_ANY},
+		{T_DropStmt, OBJECT_POLICY}, {T_DropStmt, OBJECT_RULE}, {LINT_END_OF_SCRIPT, LINT_ANY}},
 		check_access,
 		"to change who sees what: reads and writes wait until the transaction ends",
 	"ENABLE ROW LEVEL SECURITY and its policies in one script, which does nothing else."},
+	{"privilege-widening", LINT_ALWAYS_WARNING,
+		{{T_CreateFunctionStmt, LINT_ANY}, {T_AlterFunctionStmt, LINT_ANY}, {T_DropStmt, OBJECT_FUNCTION},
+		{T_DropStmt, OBJECT_PROCEDURE}, {T_DropStmt, OBJECT_ROUTINE}, {LINT_END_OF_SCRIPT, LINT_ANY}},
+		check_definer,
+		"SECURITY DEFINER without a search_path of its own: who calls it chooses what its names mean, with its owner's rights",
+	"SET search_path = pg_catalog, pg_temp in its definition, and names with their schemas."},
 	{"rename-or-set-schema", LINT_ALWAYS_ERROR,
 		{{T_RenameStmt, OBJECT_SCHEMA}, {T_AlterObjectSchemaStmt, LINT_ANY}}, check_schema,
 		"code that runs still uses the old name",

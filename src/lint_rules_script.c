@@ -197,7 +197,8 @@ has_join(LintCheck *c)
 static void
 check_where(LintCheck *c)
 {
-	if (has_join(c) || !is_always_true(where_of(c)) || !lint_has_rows(c->lint, c->rel))
+	if (has_join(c) || !is_always_true(where_of(c)) || !lint_has_rows(c->lint, c->rel) ||
+		lint_is_bare_parent(c->lint, c->rel))
 		return;
 	c->lint->slow = true;
 	lint_find(c, c->rel, RowExclusiveLock, NULL);
@@ -268,6 +269,20 @@ function_has_ddl(LintCheck *c, List *names)
 	return false;
 }
 
+/* Each function that a statement calls. */
+static bool
+call_walker(Node *node, void *arg)
+{
+	LintCheck  *c = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncCall) && function_has_ddl(c, ((FuncCall *) node)->funcname))
+		lint_find(c, NULL, NoLock,
+				  psprintf("function %s", strVal(llast(((FuncCall *) node)->funcname))));
+	return raw_expression_tree_walker(node, call_walker, arg);
+}
+
 static void
 check_opaque(LintCheck *c)
 {
@@ -292,13 +307,8 @@ check_opaque(LintCheck *c)
 	}
 	else
 	{
-		foreach(lc, castNode(SelectStmt, c->node)->targetList)
-		{
-			FuncCall   *call = (FuncCall *) lfirst_node(ResTarget, lc)->val;
-
-			if (call != NULL && IsA(call, FuncCall) && function_has_ddl(c, call->funcname))
-				lint_find(c, NULL, NoLock, psprintf("function %s", strVal(llast(call->funcname))));
-		}
+		lint_analysis(c->lint);
+		(void) call_walker(c->node, c);
 	}
 }
 

@@ -168,6 +168,7 @@ source_walker(Node *node, void *arg)
 	{
 		LintRelation *rel = lint_relation(walk->c->lint, (RangeVar *) node);
 
+		walk->c->lint->inherit = ((RangeVar *) node)->inh;
 		if (rel != NULL && lint_is_large(walk->c->lint, rel) &&
 			(walk->largest == NULL || lint_size(walk->c->lint, rel)->rows >
 			 lint_size(walk->c->lint, walk->largest)->rows))
@@ -190,6 +191,7 @@ check_with_data(LintCheck *c)
 	source_walker(stmt->query, &walk);
 	if (walk.largest == NULL)
 		return;
+	c->lint->inherit = true;
 	c->lint->slow = true;
 	lint_find(c, walk.largest, AccessShareLock, NULL);
 }

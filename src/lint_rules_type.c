@@ -343,15 +343,39 @@ dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnu
 	return getObjectDescription(object, true);
 }
 
+/* DROP, of whatever it is, without CASCADE. */
+static void
+check_drop(LintCheck *c)
+{
+	char	   *names;
+
+	if ((c->cmd != NULL ? c->cmd->behavior : castNode(DropStmt, c->node)->behavior) == DROP_CASCADE ||
+		(c->cmd != NULL && !lint_is_old(c->rel)))
+		return;
+	names = lint_drop_refused_by(c);
+	if (names == NULL)
+		return;
+	lint_find(c, c->rel, NoLock,
+			  c->cmd == NULL ? psprintf("what is dropped is used by %s", names) :
+			  psprintf("%s %s is used by %s", c->cmd->subtype == AT_DropColumn ? "column" : "constraint",
+					   c->cmd->name, names));
+}
+
 static void
 check_dependents(LintCheck *c)
 {
-	LintColumn *column = lint_is_old(c->rel) ? lint_column(c->lint, c->rel, c->cmd->name) : NULL;
+	LintColumn *column;
 	List	   *names = NIL;
 	StringInfoData buf;
 	ListCell   *lc;
 
-	if (column == NULL || column->is_new || c->cmd->behavior == DROP_CASCADE)
+	if (c->cmd == NULL || c->cmd->subtype != AT_AlterColumnType)
+	{
+		check_drop(c);
+		return;
+	}
+	column = lint_is_old(c->rel) ? lint_column(c->lint, c->rel, c->cmd->name) : NULL;
+	if (column == NULL || column->is_new)
 		return;
 	foreach(lc, lint_dependents(c->lint, RelationRelationId, c->rel->oid, column->attnum))
 	{
@@ -393,7 +417,8 @@ const LintRule lint_rules_type[] = {
 		"while a foreign key of the column is checked again",
 	"A new column on both sides, with a key of its own, instead of the old ones."},
 	{"alter-type-dependent-objects", LINT_ALWAYS_ERROR,
-		{ON_TYPE, {T_AlterTableStmt, AT_DropColumn}}, check_dependents,
+		{ON_TYPE, {T_AlterTableStmt, AT_DropColumn}, {T_AlterTableStmt, AT_DropConstraint},
+		{T_DropStmt, LINT_ANY}}, check_dependents,
 		"the server refuses it",
 	"Drop what depends on the column first and make it anew afterwards, in the same script."},
 	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}

@@ -365,6 +365,20 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 
 /* ---- statements */
 
+/* A new table's column may be of an enum that the script has added a value to. */
+static void
+state_note_labels(Lint *lint, LintRelation *rel, const TypeName *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, name == NULL ? NIL : lint->types)
+	{
+		if (((LintType *) lfirst(lc))->label != NULL && name->names != NIL &&
+			strcmp(((LintType *) lfirst(lc))->name, strVal(llast(name->names))) == 0)
+			rel->has_labels = true;
+	}
+}
+
 static void
 state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 {
@@ -390,7 +404,10 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 		Node	   *element = lfirst(lc);
 
 		if (IsA(element, ColumnDef))
+		{
 			state_add_column(lint, rel, (ColumnDef *) element);
+			state_note_labels(lint, rel, ((ColumnDef *) element)->typeName);
+		}
 		else if (IsA(element, TableLikeClause))
 			rel->open_columns = true;
 	}
@@ -488,6 +505,7 @@ state_drop(Lint *lint, DropStmt *stmt)
 			case OBJECT_TRIGGER:
 				rel = lint_relation_named(lint, list_truncate(list_copy(lfirst(lc)),
 															  list_length(lfirst(lc)) - 1));
+				lint->lost_parts = true;
 				if (rel != NULL)
 					rel->lost_parts = true;
 				lint_hold(lint, lint_relation_named(lint, list_truncate(list_copy(lfirst(lc)),
@@ -503,6 +521,21 @@ state_drop(Lint *lint, DropStmt *stmt)
 			default:
 				break;
 		}
+	}
+}
+
+/* The views and the like that went by CASCADE; drop-cascade has noted them. */
+static void
+state_cascade(Lint *lint)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint->cascades)
+	{
+		LintCascade *cascade = lfirst(lc);
+
+		if (cascade->statement == lint->statement && cascade->rel != NULL && !cascade->rel->gone)
+			lint_relation_drop(lint, cascade->rel);
 	}
 }
 
@@ -602,78 +635,20 @@ state_add_type(Lint *lint, List *names)
 	return type;
 }
 
-static void
-state_set(Lint *lint, VariableSetStmt *stmt)
-{
-	char	   *value = NULL;
-
-	if (stmt->name != NULL && pg_strcasecmp(stmt->name, "lock_timeout") == 0)
-	{
-		A_Const    *given = stmt->kind == VAR_SET_VALUE ? linitial(stmt->args) : NULL;
-		bool		off = given != NULL && IsA(given, A_Const) &&
-			((IsA(&given->val, Integer) && intVal(&given->val) == 0) ||
-			 (IsA(&given->val, String) && atoi(strVal(&given->val)) == 0));
-
-		lint->no_timeout = off ? lint->statement : INT_MAX;
-	}
-	if (stmt->name != NULL && pg_strcasecmp(stmt->name, "timezone") == 0)
-	{
-		lint_analysis(lint);
-		value = stmt->kind == VAR_SET_VALUE ? ExtractSetVariableArgs(stmt) : NULL;
-		lint->timezone = value == NULL ? NULL : lint_strdup(lint, value);
-		return;
-	}
-	if (stmt->kind == VAR_RESET_ALL)
-		value = lint->path_session;
-	else if (stmt->name == NULL || pg_strcasecmp(stmt->name, "search_path") != 0)
-		return;
-	else if (stmt->kind == VAR_SET_VALUE)
-	{
-		lint_analysis(lint);
-		value = ExtractSetVariableArgs(stmt);
-	}
-	else
-		value = lint->path_session;
-	if (value == NULL)
-		return;
-	lint->path_setting = lint_strdup(lint, value);
-	lint_path_reset(lint);
-}
-
-/* pg_dump's way: SELECT pg_catalog.set_config('search_path', '', false) */
+/* SELECT ... INTO; of the others the settings only. */
 static void
 state_select(Lint *lint, SelectStmt *stmt)
 {
-	FuncCall   *call;
-	const char *text[2];
 	LintRelation *made;
 
-	if (stmt->intoClause != NULL)
+	if (stmt->intoClause == NULL)
 	{
-		made = lint_relation_make(lint, stmt->intoClause->rel, RELKIND_RELATION);
-		if (made != NULL)
-			made->open_columns = made->filled = true;
+		lint_follow_set_config(lint, stmt);
 		return;
 	}
-
-	if (list_length(stmt->targetList) != 1 || stmt->fromClause != NIL)
-		return;
-	call = (FuncCall *) ((ResTarget *) linitial(stmt->targetList))->val;
-	if (!IsA(call, FuncCall) || strcmp(strVal(llast(call->funcname)), "set_config") != 0 ||
-		list_length(call->args) != 3)
-		return;
-	for (int i = 0; i < 2; i++)
-	{
-		A_Const    *value = list_nth(call->args, i);
-
-		if (!IsA(value, A_Const) || value->isnull || !IsA(&value->val, String))
-			return;
-		text[i] = strVal(&value->val);
-	}
-	if (pg_strcasecmp(text[0], "search_path") != 0)
-		return;
-	lint->path_setting = lint_strdup(lint, text[1]);
-	lint_path_reset(lint);
+	made = lint_relation_make(lint, stmt->intoClause->rel, RELKIND_RELATION);
+	if (made != NULL)
+		made->open_columns = made->filled = true;
 }
 
 static void
@@ -757,10 +732,12 @@ lint_follow(Lint *lint, Node *node)
 				rel = lint_relation(lint, stmt->relation);
 				if (rel != NULL && !rel->is_new)
 					lint_hold(lint, rel, AlterTableGetLockLevel(stmt->cmds));
+				state_cascade(lint);
 				break;
 			}
 		case T_DropStmt:
 			state_drop(lint, (DropStmt *) node);
+			state_cascade(lint);
 			break;
 		case T_RenameStmt:
 			state_rename(lint, (RenameStmt *) node);
@@ -781,14 +758,14 @@ lint_follow(Lint *lint, Node *node)
 			state_create_schema(lint, (CreateSchemaStmt *) node);
 			break;
 		case T_VariableSetStmt:
-			state_set(lint, (VariableSetStmt *) node);
+			lint_follow_set(lint, (VariableSetStmt *) node);
 			break;
 		case T_SelectStmt:
 			state_select(lint, (SelectStmt *) node);
 			break;
 		case T_DiscardStmt:
-			lint->path_setting = lint->path_session;
-			lint_path_reset(lint);
+			if (((DiscardStmt *) node)->target == DISCARD_ALL)
+				lint_follow_reset(lint, true);
 			break;
 		case T_CreateEnumStmt:
 			state_add_type(lint, ((CreateEnumStmt *) node)->typeName)->is_new = true;
