@@ -88,6 +88,9 @@ data_loss_is_text(Oid type)
 	char		category;
 	bool		preferred;
 
+	/* "char" has a category of its own since 15. */
+	if (getBaseType(type) == CHAROID)
+		return true;
 	get_type_category_preferred(getBaseType(type), &category, &preferred);
 	return category == TYPCATEGORY_STRING;
 }
@@ -198,11 +201,18 @@ data_loss_is_element(Node *node, AttrNumber column)
 		data_loss_is_element(of, column);
 }
 
+/* `whole` cast to another type, NULL where there is no such cast. */
+static Node *
+data_loss_cast(Node *whole, Oid type)
+{
+	return coerce_to_target_type(NULL, copyObject(whole), exprType(whole), type, -1,
+								 COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+}
+
 static Node *
 data_loss_as_text(Node *node)
 {
-	return coerce_to_target_type(NULL, copyObject(node), exprType(node), TEXTOID, -1,
-								 COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+	return data_loss_cast(node, TEXTOID);
 }
 
 /* left IS DISTINCT FROM right, by the type's own equality, or else as text. */
@@ -230,12 +240,32 @@ data_loss_distinct(Node *left, Node *right, Oid type)
 	return (Expr *) distinct;
 }
 
+/* The way back from `whole`: at once, or cast by cast as it came. */
+static Node *
+data_loss_back(Node *whole, Oid from, List *types)
+{
+	Node	   *back = data_loss_cast(whole, from);
+	ListCell   *lc;
+
+	if (back != NULL)
+		return back;
+	back = whole;
+	foreach(lc, types)
+	{
+		back = data_loss_cast(back, lfirst_oid(lc));
+		if (back == NULL)
+			return NULL;
+	}
+	return back;
+}
+
 /*
  * An expression that is true where the casts on top of `whole` lose what `inner`
- * had; NULL where they cannot, or where that cannot be told.
+ * had; NULL where they cannot, or where that cannot be told. types: of what the
+ * casts are applied to, from the last cast to the first.
  */
 static Expr *
-data_loss_round_trip(Node *whole, Node *inner, bool cuts)
+data_loss_round_trip(Node *whole, Node *inner, List *types, bool cuts)
 {
 	Oid			from = getBaseType(exprType(inner));
 	Oid			to = getBaseType(exprType(whole));
@@ -259,8 +289,7 @@ data_loss_round_trip(Node *whole, Node *inner, bool cuts)
 		return before == NULL || after == NULL ? NULL :
 			data_loss_distinct(after, before, TEXTOID);
 	}
-	back = coerce_to_target_type(NULL, copyObject(whole), exprType(whole), from, -1,
-								 COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+	back = data_loss_back(whole, from, types);
 	return back == NULL ? NULL : data_loss_distinct(back, copyObject(inner), from);
 }
 
@@ -304,11 +333,15 @@ data_loss_plan_change(DataLossChange *change, Relation relation, Node *value,
 	Node	   *next;
 	bool		cuts = false;
 	bool		computed;
+	List	   *types = NIL;
 	Expr	   *differs = NULL;
 
 	change->econtext = GetPerTupleExprContext(estate);
 	while ((next = data_loss_cast_argument(inner, &cuts)) != NULL)
+	{
 		inner = next;
+		types = lappend_oid(types, getBaseType(exprType(inner)));
+	}
 	computed = !IsA(inner, Var) || ((Var *) inner)->varattno != change->column;
 	change->always = !data_loss_reads(value, change->column) ||
 		data_loss_is_element(inner, change->column);
@@ -317,7 +350,7 @@ data_loss_plan_change(DataLossChange *change, Relation relation, Node *value,
 	if (contain_volatile_functions(value))
 		return false;
 	if (inner != value)
-		differs = data_loss_round_trip(value, inner, cuts);
+		differs = data_loss_round_trip(value, inner, types, cuts);
 	if (differs == NULL && !computed)
 		return false;
 

@@ -105,7 +105,15 @@ INSERT INTO cases (expected, type, value, change) VALUES
 ('error', 'int', '5', 'text USING typed_73::text'),
 ('error', 'int', '5', 'int USING nothing'),
 ('error', 'int', '5', 'nothing'),
-('error', 'int', '5', 'int USING c / 0');
+('error', 'int', '5', 'int USING c / 0'),
+-- casts of casts; "char", which is a text of one byte
+('lost', 'bigint', '5', 'boolean USING c::int::boolean'),
+('kept', 'bigint', '1', 'boolean USING c::int::boolean'),
+('lost', 'text', 'abc', '"char" USING c::"char"'),
+('lost', 'varchar(9)', 'abc', '"char" USING c::"char"'),
+('kept', 'text', 'a', '"char" USING c::"char"'),
+('kept', '"char"', 'a', 'text'),
+('kept', '"char"', 'a', 'int USING c::int');
 DO $$
 DECLARE r record;
 BEGIN
