@@ -170,6 +170,7 @@ struct Lint
 	const ShapeStatement *shape;
 	char	   *last_insert;	/* where the statement before it INSERTed; NULL */
 	char	   *last_insert_schema;
+	List	   *last_call;		/* the function without DDL that a SELECT called last */
 	const char *create_schema;	/* inside CREATE SCHEMA: its name */
 
 	char	   *path_setting;	/* search_path, as the script has it now */

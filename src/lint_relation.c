@@ -106,6 +106,7 @@ lint_path_reset(Lint *lint)
 	lint->path = NIL;
 	lint->last_schema = NULL;
 	lint->last_found = NULL;
+	lint->last_call = NIL;
 }
 
 /* The schema in the catalogs, if the caller may use it; else InvalidOid. */

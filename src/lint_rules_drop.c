@@ -362,6 +362,7 @@ drop_targets(LintCheck *c, Oid *schema)
 			case OBJECT_PROCEDURE:
 			case OBJECT_ROUTINE:
 			case OBJECT_AGGREGATE:
+				lint_analysis(c->lint);
 				targets = drop_add(targets, ProcedureRelationId,
 								   LookupFuncWithArgs(stmt->removeType, lfirst_node(ObjectWithArgs, lc), true), 0);
 				break;
@@ -392,9 +393,8 @@ lint_drop_refused_by(LintCheck *c)
 
 	if (c->cmd == NULL && ((DropStmt *) c->node)->removeType == OBJECT_SCHEMA)
 		return NULL;			/* the script may have emptied it */
-	lint_analysis(c->lint);
 	targets = drop_targets(c, &schema);
-	return drop_names(drop_victims(c, targets, schema));
+	return targets == NIL ? NULL : drop_names(drop_victims(c, targets, schema));
 }
 
 /* ---- CASCADE */
@@ -499,9 +499,9 @@ check_cascade(LintCheck *c)
 	behavior = c->cmd != NULL ? c->cmd->behavior : castNode(DropStmt, c->node)->behavior;
 	if (behavior != DROP_CASCADE || (c->cmd != NULL && !lint_is_old(c->rel)))
 		return;
-	lint_analysis(c->lint);
 	targets = drop_targets(c, &schema);
-	drop_note(c, drop_victims(c, targets, schema));
+	if (targets != NIL)
+		drop_note(c, drop_victims(c, targets, schema));
 }
 
 const LintRule lint_rules_drop[] = {
