@@ -795,17 +795,16 @@ lint_script(Script *script, const Shape *shape, const Settings *settings)
 	return lint_end(lint);
 }
 
-/* A finding in one line. */
+/* A finding in one line; level: "error: ", or nothing where all are of one. */
 static void
-lint_append_finding(StringInfo buf, const LintFinding *finding)
+lint_append_finding(StringInfo buf, const LintFinding *finding, const char *level)
 {
 	if (buf->len > 0)
 		appendStringInfoChar(buf, '\n');
-	if (finding->statement < 0)
-		appendStringInfo(buf, "line %d: %s: %s", finding->line, finding->rule, finding->message);
-	else
-		appendStringInfo(buf, "statement %d, line %d: %s: %s", finding->statement + 1,
-						 finding->line, finding->rule, finding->message);
+	if (finding->statement >= 0)
+		appendStringInfo(buf, "statement %d, ", finding->statement + 1);
+	appendStringInfo(buf, "line %d: %s%s: %s", finding->line, level, finding->rule,
+					 finding->message);
 }
 
 /*
@@ -832,7 +831,7 @@ lint_report(Script *script, List *findings, const Settings *settings)
 		if (finding->level == LINT_ERROR && settings->lint == SETTINGS_ERROR)
 		{
 			n_errors++;
-			lint_append_finding(&errors, finding);
+			lint_append_finding(&errors, finding, "");
 			if (advice == NULL)
 			{
 				advice = finding->advice;
@@ -844,7 +843,8 @@ lint_report(Script *script, List *findings, const Settings *settings)
 			StringInfoData line;
 
 			initStringInfo(&line);
-			lint_append_finding(&line, finding);
+			lint_append_finding(&line, finding,
+								finding->level == LINT_ERROR ? "error: " : "warning: ");
 			ereport(WARNING,
 					(errcode(TAPMIG_ERRCODE_LINT),
 					 errmsg("%s", line.data),

@@ -56,7 +56,7 @@ for my $shell (sort keys %shells)
 	is("$exit|" . join(' ', $out =~ m{^\Q$dir\E/(\S+ \w+: \S+)}mg), '1|004_r.sql:1: error: rename-column:', "$shell: lint") or diag $out, $err;
 	like($err, qr/^tapmig: lint: 1 error$/m, "$shell: its sum");
 	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', migrations_dir({ '004_r.sql' => 'ALTER TABLE a RENAME i TO j' }) ], %opt);
-	like($err, qr/\Atapmig: 004_r: lint: 1 finding \(rename-column\); tapmig lint \S+ shows it\n\z/, "$shell: what up says of it");
+	like($err, qr/\Atapmig: 004_r: lint: 1 error \(rename-column\); tapmig lint \S+ shows it\n\z/, "$shell: what up says of it");
 	unlink "$dir/004_r.sql";
 	($exit, $out, $err) = run_tapmig($node, [ 'register', '3', '--dir', $dir ], %opt);
 	is("$exit|$out|$err", "0|registered 003_x\n|", "$shell: register");

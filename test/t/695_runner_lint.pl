@@ -161,26 +161,29 @@ $dir = migrations_dir({
 	'003_speaks.sql' => <<'SQL',
 DO $$
 BEGIN
-	RAISE WARNING 'line 3: some-rule: not of lint';
-	RAISE WARNING 'statement 1, line 3: some-rule: nor this' USING DETAIL = 'a detail', HINT = 'a hint';
+	RAISE WARNING 'line 3: error: some-rule: not of lint';
+	RAISE WARNING 'line 3: erring: some-rule: neither' USING HINT = 'a hint';
+	RAISE WARNING 'statement 1, line 3: warning: some-rule: nor this' USING DETAIL = 'a detail', HINT = 'a hint';
 	RAISE NOTICE 'hello';
 END
 $$;
 SQL
-	'004_both.sql' => "ALTER TABLE few ADD CHECK (id > 1 - 1);\nDO \$\$BEGIN RAISE WARNING 'statement 1, line 2: some-rule: of the script'; END\$\$;\n",
+	'004_both.sql' => "ALTER TABLE few ADD CHECK (id > 1 - 1);\nDO \$\$BEGIN RAISE WARNING 'statement 1, line 2: error: some-rule: of the script'; END\$\$;\n",
 	"005_it's.sql" => "ALTER TABLE few ADD CHECK (id > 2 - 2);\n" });
 ($exit, $out, $err) = tapmig('up', $dir);
 is("$exit|" . ($out =~ s/ \(\d+ ms\)//gr), "0|applied 001_clean\napplied 002_mixed\napplied 003_speaks\napplied 004_both\napplied 005_it's\n", 'up');
 is($err, <<"TEXT", 'a line for each script with findings; what scripts say stays');
-tapmig: 002_mixed: lint: 3 findings (index-create-not-concurrent, check-not-not-valid); tapmig lint $dir/002_mixed.sql shows them
-tapmig: 003_speaks: WARNING:  line 3: some-rule: not of lint
-tapmig: 003_speaks: WARNING:  statement 1, line 3: some-rule: nor this
+tapmig: 002_mixed: lint: 1 error, 2 warnings (index-create-not-concurrent, check-not-not-valid); tapmig lint $dir/002_mixed.sql shows them
+tapmig: 003_speaks: WARNING:  line 3: error: some-rule: not of lint
+tapmig: 003_speaks: WARNING:  line 3: erring: some-rule: neither
+HINT:  a hint
+tapmig: 003_speaks: WARNING:  statement 1, line 3: warning: some-rule: nor this
 DETAIL:  a detail
 HINT:  a hint
 tapmig: 003_speaks: NOTICE:  hello
-tapmig: 004_both: lint: 1 finding (check-not-not-valid); tapmig lint $dir/004_both.sql shows it
-tapmig: 004_both: WARNING:  statement 1, line 2: some-rule: of the script
-tapmig: 005_it's: lint: 1 finding (check-not-not-valid); tapmig lint '$dir/005_it'\\''s.sql' shows it
+tapmig: 004_both: lint: 1 warning (check-not-not-valid); tapmig lint $dir/004_both.sql shows it
+tapmig: 004_both: WARNING:  statement 1, line 2: error: some-rule: of the script
+tapmig: 005_it's: lint: 1 warning (check-not-not-valid); tapmig lint '$dir/005_it'\\''s.sql' shows it
 TEXT
 my ($command) = $err =~ /; (tapmig lint .*) shows them$/m;
 ($exit, $out, $err) = run_tapmig($node, [ (split / /, $command)[ 1, 2 ] ]);
@@ -191,16 +194,29 @@ my $failing = migrations_dir({ '011_odd.sql' => $odd, '012_few.sql' => "ALTER TA
 		'013_fails.sql' => "ALTER TABLE few ADD CHECK (id > 1);\n" });
 ($exit, $out, $err) = tapmig('up', $failing, '--json');
 is($exit, 1, 'a script with findings fails');
-like($err, qr/\A(tapmig: 01(1_odd|2_few|3_fails): lint: 1 finding \(check-not-not-valid\); tapmig lint \S+ shows it\n){3}tapmig: 013_fails: ERROR:  check constraint/,
+like($err, qr/\A(tapmig: 01(1_odd|2_few|3_fails): lint: 1 warning \(check-not-not-valid\); tapmig lint \S+ shows it\n){3}tapmig: 013_fails: ERROR:  check constraint/,
 	'a line for each, then the error');
-is_deeply([ map { JSON::PP::decode_json($_)->{event} } split /\n/, $out ], [ 'migration', 'migration', 'error' ], 'and the JSON is as ever');
-like($out, qr/"message" : "check constraint/, 'with the error only');
+my @events = map { JSON::PP::decode_json($_) } split /\n/, $out;
+is_deeply([ map { $_->{event} } grep { $_->{event} ne 'lint' } @events ], [ 'migration', 'migration', 'error' ], 'what became of them, as JSON');
+like((grep { $_->{event} eq 'error' } @events)[0]{message}, qr/^check constraint/, 'with the error only');
+my @linted = sort { $a->{migration} cmp $b->{migration} } grep { $_->{event} eq 'lint' } @events;
+is(join(' ', map { "$_->{migration}/$_->{version}/$_->{name}" } @linted), '011_odd/011/odd 012_few/012/few 013_fails/013/fails', 'and what lint found');
+is_deeply($linted[0]{findings}, [ { statement => 1, line => 1, level => 'warning', rule => 'check-not-not-valid', message => (finding($odd, 'check-not-not-valid'))[0] } ],
+	'each finding') or diag explain \@linted;
+
+my $two = migrations_dir({ '016_two.sql' => "-- tapmig: allow=lock-table\nCREATE INDEX agents_a ON agents (name);\nCREATE INDEX agents_b ON agents (name);\n$check" });
+($exit, $out, $err) = tapmig('up', $two, '--json');
+is($exit, 0, 'a script with several findings');
+my ($both) = grep { $_->{event} eq 'lint' } map { JSON::PP::decode_json($_) } split /\n/, $out;
+is(join(' ', map { ($_->{statement} // '-') . "/$_->{line}/$_->{level}/$_->{rule}" } @{ $both->{findings} }),
+	'1/2/error/index-create-not-concurrent 2/3/error/index-create-not-concurrent 3/4/warning/check-not-not-valid', 'several, in order') or diag $out;
+like($err, qr/\Atapmig: 016_two: lint: 2 errors, 1 warning \(/, 'errors and warnings are counted');
 
 # The setting.
 my $refused = migrations_dir({ '021_refused.sql' => "${check}CREATE INDEX agents_team ON agents (team);\n" });
 ($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $refused ], env => { LC_ALL => 'C', PGOPTIONS => '-c tapmig.lint=error' });
 is("$exit|$out", '1|', 'tapmig.lint = error');
-like($err, qr/\Atapmig: 021_refused: lint: 1 finding \(check-not-not-valid\); tapmig lint \S+ shows it
+like($err, qr/\Atapmig: 021_refused: lint: 1 warning \(check-not-not-valid\); tapmig lint \S+ shows it
 tapmig: 021_refused: ERROR:  lint refuses migration 021_refused
 DETAIL:  statement 2, line 2: index-create-not-concurrent: .*
 HINT:  .*allow=index-create-not-concurrent.*
