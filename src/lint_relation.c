@@ -239,16 +239,20 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 	Oid			oid;
 	LintRelation *rel;
 
-	if (entry != NULL)
+	if (entry != NULL && (entry->rel == NULL || entry->rel->is_new))
 		return entry->rel;
 	if (relation_in(lint->new_schemas, schema))
-		return NULL;
+		return entry == NULL ? NULL : entry->rel;
 	if (lint->last_schema == NULL || strcmp(lint->last_schema, schema) != 0)
 	{
 		lint->last_schema_oid = relation_schema_oid(lint, schema);
 		lint->last_schema = lint_strdup(lint, schema);
 	}
 	namespace = lint->last_schema_oid;
+
+	/* What lint has met on another way has this name for those who may use it. */
+	if (entry != NULL)
+		return OidIsValid(namespace) ? entry->rel : NULL;
 	oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
 	if (!OidIsValid(oid))
 		return NULL;

@@ -96,7 +96,10 @@ shape_option_is_true(List *options, const char *name)
 static bool
 shape_is_partitioned(RangeVar *relation)
 {
-	Oid			relid = RangeVarGetRelid(relation, NoLock, true);
+	Oid			schema = relation->schemaname == NULL ? InvalidOid :
+		LookupNamespaceNoError(relation->schemaname);
+	Oid			relid = relation->schemaname == NULL ? RelnameGetRelid(relation->relname) :
+		OidIsValid(schema) ? get_relname_relid(relation->relname, schema) : InvalidOid;
 	char		relkind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
 
 	return relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_PARTITIONED_INDEX;

@@ -96,6 +96,15 @@ $session->try('SET ROLE nobody_special');
 $r = $session->try($count, bind => ['ALTER TABLE closed.t ADD COLUMN b uuid DEFAULT gen_random_uuid()']);
 ok($r->{ok}, 'a schema that the caller may not use is no error') or diag($r->{message});
 is($r->{value}, 0, 'but unknown');
+for my $statement ('REINDEX TABLE closed.t', 'REINDEX INDEX closed.i', 'CLUSTER closed.t USING i', 'VACUUM FULL closed.t', 'DROP TABLE closed.t',
+	'DROP TYPE closed.t CASCADE', 'DROP FUNCTION closed.f()', 'SELECT closed.f()', 'CALL closed.f()', 'ALTER DOMAIN closed.d SET NOT NULL',
+	'DROP VIEW closed.t', 'CREATE TABLE x (i closed.t)', 'LOCK TABLE closed.t', 'UPDATE closed.t SET i = 1', 'ALTER FUNCTION closed.f() SECURITY INVOKER')
+{
+	$r = $session->try('SELECT coalesce(string_agg(rule, $$ $$), $$$$) FROM tapmig.lint($1)', bind => [$statement]);
+	is($r->{ok} ? $r->{value} : $r->{message}, '', "nor is $statement");
+}
+$r = $session->try('SELECT string_agg(rule, $$ $$) FROM tapmig.lint($1)', bind => ['DROP SCHEMA closed CASCADE; CREATE INDEX ON closed.t (i)']);
+is($r->{value}, undef, 'nor after a statement that has met its tables');
 $session->try('RESET ROLE');
 
 # An immutable function of the script's own would be run by planning, as ALTER
