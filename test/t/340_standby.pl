@@ -33,6 +33,9 @@ is(sql_try($standby, q{CALL tapmig.wait_for('001')})->{ok}, 1, 'wait_for: there'
 is_error(sql_try($standby, q{CALL tapmig.wait_for('002', '0')}), 'TM006', qr/002/, 'wait_for: not there');
 is(sql_value($standby, q{SELECT tapmig.version_key('1.10') > tapmig.version_key('1.2')}), 't', 'version_key');
 is(sql_value($standby, q{SELECT count(*) FROM tapmig.statements('SELECT 1; SELECT 2')}),  2,   'statements');
+my $lint = q{SELECT statement, rule, message FROM tapmig.lint('ALTER TABLE first ALTER i TYPE text USING i + 0; CREATE VIEW v AS SELECT i FROM first; DROP VIEW v CASCADE; CREATE INDEX ON first (i); ALTER TABLE first ALTER i SET NOT NULL')};
+is_deeply(sql_try($standby, $lint)->{rows}, sql_try($primary, $lint)->{rows}, "lint says what the primary's says");
+cmp_ok(scalar @{ sql_try($standby, $lint)->{rows} }, '>=', 3, 'which is something');
 is(sql_value($standby, 'SELECT count(*) FROM tapmig.schema_migrations'), 4, 'the table itself');
 verify_is_clean($standby, 'standby');
 is(sql_value($standby, q{SELECT count(*) FROM tapmig.verify((SELECT chain FROM tapmig.history ORDER BY seq DESC LIMIT 1))}),
