@@ -14,6 +14,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/indexing.h"
@@ -22,7 +23,9 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -228,6 +231,46 @@ lint_constraint(Lint *lint, LintRelation *rel, const char *name)
 			return constraint;
 	}
 	return NULL;
+}
+
+/*
+ * The name that the server chooses for a CHECK or a foreign key, unless that is
+ * taken, as ChooseConstraintName() makes it; NULL: not known. keys: the columns of
+ * a foreign key; expression: of a CHECK, analyzed.
+ */
+char *
+lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
+					 Node *expression)
+{
+	StringInfoData columns;
+	ListCell   *lc;
+	char	   *name;
+
+	initStringInfo(&columns);
+	if (con->contype == CONSTR_FOREIGN)
+	{
+		foreach(lc, keys)
+			appendStringInfo(&columns, "%s%s", columns.len > 0 ? "_" : "", strVal(lfirst(lc)));
+	}
+	else if (con->contype == CONSTR_CHECK && expression != NULL)
+	{
+		Bitmapset  *attributes = NULL;
+		int			member;
+		LintColumn *column;
+
+		pull_varattnos(expression, 1, &attributes);
+		if (bms_get_singleton_member(attributes, &member))
+		{
+			column = lint_column_numbered(lint, rel, member + FirstLowInvalidHeapAttributeNumber);
+			if (column != NULL && column->name != NULL)
+				appendStringInfoString(&columns, column->name);
+		}
+	}
+	else
+		return NULL;
+	name = makeObjectName(rel->name, columns.len > 0 ? columns.data : NULL,
+						  con->contype == CONSTR_FOREIGN ? "fkey" : "check");
+	return lint_constraint(lint, rel, name) != NULL ? NULL : lint_strdup(lint, name);
 }
 
 /* The foreign keys that refer to a table: their oids. */

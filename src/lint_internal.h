@@ -312,6 +312,8 @@ extern LintColumn *lint_column_numbered(Lint *lint, LintRelation *rel, AttrNumbe
 extern LintColumn *lint_column_add(Lint *lint, LintRelation *rel, const char *name);
 extern List *lint_constraints(Lint *lint, LintRelation *rel);
 extern LintConstraint *lint_constraint(Lint *lint, LintRelation *rel, const char *name);
+extern char *lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con,
+								  List *keys, Node *expression);
 extern List *lint_indexes(Lint *lint, LintRelation *rel);
 extern const LintSize *lint_size(Lint *lint, LintRelation *rel);
 extern char *lint_size_text(Lint *lint, LintRelation *rel);

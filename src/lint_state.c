@@ -194,6 +194,8 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 		default:
 			break;
 	}
+	if (made->name == NULL)
+		made->name = lint_constraint_name(lint, rel, con, keys, made->expression);
 }
 
 /* ---- columns */
