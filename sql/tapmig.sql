@@ -684,7 +684,8 @@ COMMENT ON FUNCTION tapmig.green(text[], text[], jsonb, interval, text) IS
 -- Moving in: the ledgers of other tools.  They are found by their columns, since
 -- every tool lets its table have another name.  A table's name is the one thing
 -- that goes into a statement's text, quoted by regclass; DDL takes no parameters
--- either.  All of it runs with the caller's rights.
+-- either.  All of it runs with the caller's rights; so a table whose policies
+-- would run with them as well is refused.
 --
 
 CREATE FUNCTION tapmig.foreign_ledgers()
@@ -786,7 +787,7 @@ COMMENT ON FUNCTION tapmig.foreign_ledgers() IS
 CREATE FUNCTION tapmig.foreign_rows(ledger regclass)
 	RETURNS TABLE (label text, applied_at timestamptz, source text, covers boolean,
 				   problem text, checksum text)
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET row_security = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -892,10 +893,15 @@ BEGIN
 		SELECT id, applied_at, 'sql-migrate: ' || id, false, NULL, NULL FROM %s $q$
 
 	-- Before it had a name and statements its table was like dbmate's.
-	WHEN 'supabase' THEN $q$
-		SELECT concat_ws('_', version, nullif(to_jsonb(r) ->> 'name', '')), NULL::timestamptz, 'supabase',
+	-- A whole row as JSON would do, but for a column whose type has a cast to it.
+	WHEN 'supabase' THEN format($q$
+		SELECT concat_ws('_', version, nullif(%s, '')), NULL::timestamptz, 'supabase',
 			false, NULL, NULL
-		FROM %s r $q$
+		FROM %%s $q$,
+		CASE WHEN EXISTS (SELECT FROM pg_attribute a
+						  WHERE a.attrelid = ledger AND a.attname = 'name' AND NOT a.attisdropped
+						  AND a.atttypid IN ('text'::regtype, 'varchar'::regtype))
+			 THEN 'name' ELSE 'NULL' END)
 	END;
 
 	RETURN QUERY EXECUTE format($q$
@@ -1020,10 +1026,20 @@ COMMENT ON FUNCTION tapmig.adopt_plan(regclass, text[], text[], text) IS
 
 -- Inserts with the rights of the extension's owner: who may insert into a view
 -- with this trigger may record a version, and nothing else.
+-- Only columns of the view's own types: another type's cast to text may be
+-- anybody's function, and would run with these rights.
 CREATE FUNCTION tapmig.trigger_view_insert() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF (SELECT count(*) FROM pg_attribute a
+		WHERE a.attrelid = TG_RELID AND NOT a.attisdropped
+		AND (a.attname, a.atttypid) IN (('version', 'text'::regtype), ('source', 'text'::regtype),
+										('applied_at', 'timestamptz'::regtype))) <> 3
+	THEN
+		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+			MESSAGE = format('%s is no view that tapmig.ledger_view made', TG_RELID::regclass);
+	END IF;
 	INSERT INTO tapmig.schema_migrations AS m (track, version, applied_at, source, applied_as)
 	VALUES (TG_ARGV[0], NEW.version, NEW.applied_at, NEW.source, session_user)
 	RETURNING m.version, m.applied_at, m.source INTO NEW.version, NEW.applied_at, NEW.source;
