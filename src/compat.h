@@ -80,6 +80,20 @@
 	ExecCheckRTPerms((pstate)->p_rtable, true)
 #endif
 
+/* The arguments of ExecutorCheckPerms_hook; needs parser/parse_relation.h. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_CHECK_PERMISSIONS_ARGUMENTS \
+	List *range_table, List *permission_infos, bool raise
+#define COMPAT_PASS_CHECK_PERMISSIONS	range_table, permission_infos, raise
+#define COMPAT_REQUIRED_PERMISSIONS(rte) \
+	((rte)->perminfoindex == 0 ? 0 : \
+	 getRTEPermissionInfo(permission_infos, rte)->requiredPerms)
+#else
+#define COMPAT_CHECK_PERMISSIONS_ARGUMENTS	List *range_table, bool raise
+#define COMPAT_PASS_CHECK_PERMISSIONS	range_table, raise
+#define COMPAT_REQUIRED_PERMISSIONS(rte)	((rte)->requiredPerms)
+#endif
+
 /* PortalRun() lost its argument run_once. */
 #if PG_VERSION_NUM >= 180000
 #define compat_portal_run(portal, count, top_level, dest, altdest, completion) \

@@ -12,8 +12,9 @@
  * Every setting that the script changes is restored when it ends; on error the
  * (sub)transaction's abort does that. In the worker, whose session is the
  * script's own, they stay for the next step. Nothing here begins or ends a
- * transaction, but for what a statement that runs alone does itself. The flag that a script is running is the only state that is
- * kept outside of the call, and it is put back on every way out.
+ * transaction, but for what a statement that runs alone does itself. The flag that
+ * a script is running is put back on every way out; which transaction one has run
+ * in goes with that transaction.
  */
 #include "postgres.h"
 
@@ -52,6 +53,13 @@ typedef struct ExecutorState
 } ExecutorState;
 
 static bool in_script = false;
+
+/*
+ * The transaction that a script has run in, and the first of its subtransactions
+ * that one has; their numbers grow.
+ */
+static LocalTransactionId script_transaction = InvalidLocalTransactionId;
+static SubTransactionId script_subtransaction = InvalidSubTransactionId;
 static object_access_hook_type previous_object_access_hook = NULL;
 
 /* Whether a script is running in this backend. */
@@ -59,6 +67,34 @@ bool
 executor_in_script(void)
 {
 	return in_script;
+}
+
+/*
+ * Whether one has run in the current transaction, and was not rolled back: what it
+ * has deferred may be about to run.
+ */
+bool
+executor_has_run(void)
+{
+	return script_transaction != InvalidLocalTransactionId &&
+		script_transaction == COMPAT_PROC_LXID(MyProc);
+}
+
+static void
+executor_note_run(void)
+{
+	if (executor_has_run())
+		return;
+	script_transaction = COMPAT_PROC_LXID(MyProc);
+	script_subtransaction = GetCurrentSubTransactionId();
+}
+
+static void
+executor_at_subtransaction(SubXactEvent event, SubTransactionId id,
+						   SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB && id <= script_subtransaction)
+		script_transaction = InvalidLocalTransactionId;
 }
 
 /* A script may reach DROP EXTENSION tapmig through DO or DROP OWNED as well. */
@@ -87,6 +123,7 @@ executor_install_hooks(void)
 {
 	previous_object_access_hook = object_access_hook;
 	object_access_hook = executor_object_access;
+	RegisterSubXactCallback(executor_at_subtransaction, NULL);
 }
 
 static void
@@ -381,6 +418,7 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 	state->index = from;
 
 	in_script = true;
+	executor_note_run();
 	PG_TRY();
 	{
 		if (part == EXECUTOR_RANGE)

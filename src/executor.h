@@ -37,6 +37,7 @@ typedef struct ExecutorOptions
 
 extern void executor_install_hooks(void);
 extern bool executor_in_script(void);
+extern bool executor_has_run(void);
 extern void executor_run(Script *script, const Shape *shape,
 						 const ExecutorOptions *options);
 extern void executor_run_range(Script *script, const Shape *shape, int from, int to,

@@ -22,13 +22,16 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -57,7 +60,8 @@ static LedgerStatement ledger_select_range = {
 static bool ledger_writing = false;
 
 /*
- * Find out who the extension is and who owns it; to be called at each entry.
+ * Find out who the extension is, who owns it and who calls; to be called at each
+ * entry, in the context that the request lives in.
  *
  * Errors: 42704 where the database has no extension tapmig, 55000 where its SQL
  * objects are of another version than this library.
@@ -86,6 +90,10 @@ ledger_identify(LedgerIdentity *identity)
 	form = (Form_pg_extension) GETSTRUCT(tuple);
 	identity->extension = form->oid;
 	identity->owner = form->extowner;
+	identity->session_user = GetSessionUserId();
+	identity->user = GetUserId();
+	identity->application = application_name != NULL && application_name[0] != '\0' ?
+		pstrdup(application_name) : NULL;
 	version = TextDatumGetCString(heap_getattr(tuple, Anum_pg_extension_extversion,
 											   RelationGetDescr(rel), &isnull));
 	if (strcmp(version, TAPMIG_VERSION) != 0)
@@ -542,6 +550,15 @@ ledger_script_exists(bytea *checksum)
 
 	ledger_scan_end(&scan);
 	return exists;
+}
+
+/* Whether the caller may read the scripts' texts, which may hold secrets. */
+bool
+ledger_shows_scripts(const LedgerIdentity *id)
+{
+	Oid			scripts = get_relname_relid("scripts", get_namespace_oid("tapmig", false));
+
+	return pg_class_aclcheck(scripts, id->user, ACL_SELECT) == ACLCHECK_OK;
 }
 
 /*

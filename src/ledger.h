@@ -13,11 +13,17 @@
 
 #include "version.h"
 
-/* What pg_extension says of tapmig, read at each entry. */
+/*
+ * What pg_extension says of tapmig, and who calls: read at each entry, since a
+ * stepwise script may SET the latter in its worker.
+ */
 typedef struct LedgerIdentity
 {
 	Oid			extension;
 	Oid			owner;
+	Oid			session_user;
+	Oid			user;
+	char	   *application;	/* NULL: none; in the context of the entry */
 } LedgerIdentity;
 
 /* One version in force, as far as callers need it. In the caller's context. */
@@ -91,6 +97,7 @@ typedef struct LedgerPlanRow
 	char	   *detail;
 } LedgerPlanRow;
 
+extern void ledger_install_hooks(void);
 extern void ledger_identify(LedgerIdentity *identity);
 
 /* Reads; they see what is committed now, whatever the transaction's snapshot. */
@@ -104,6 +111,7 @@ extern void ledger_count_range(const LedgerIdentity *id, const char *track,
 							   bool *first, bool *last, int *n);
 extern bool ledger_is_stale(const char *track);
 extern char *ledger_script(bytea *checksum);
+extern bool ledger_shows_scripts(const LedgerIdentity *id);
 extern LedgerPlanRow *ledger_plan(const LedgerIdentity *id, const char *track,
 								  const char **files, const char **checksums,
 								  int n_files, bool stop_out_of_order, int *n_rows);

@@ -323,6 +323,6 @@ ledger_note_event(const LedgerIdentity *id, const char *track, const Version *ve
 	LedgerFrame frame;
 
 	ledger_frame_enter(id, &frame);
-	ledger_append_event(track, version->text, event, NULL, why, NULL, NULL, NULL);
+	ledger_append_event(id, track, version->text, event, NULL, why, NULL, NULL, NULL);
 	ledger_frame_leave(&frame);
 }

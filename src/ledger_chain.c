@@ -302,21 +302,22 @@ ledger_previous_chain(const char *track, int64 next)
 }
 
 /*
- * Append an event to the track's history, by the session's user and as of now.
+ * Append an event to the track's history, by the caller's session user and as of now.
  * version is the text that the ledger has; source, reason, checksum,
  * fingerprint and state may be NULL, the last where the version has no row any
  * more.  In a frame; the caller holds the track's migration lock.
  */
 void
-ledger_append_event(const char *track, const char *version, const char *event,
-					const char *source, const char *reason, bytea *checksum,
-					bytea *fingerprint, bytea *state)
+ledger_append_event(const LedgerIdentity *id, const char *track,
+					const char *version, const char *event, const char *source,
+					const char *reason, bytea *checksum, bytea *fingerprint,
+					bytea *state)
 {
 	Datum		values[LEDGER_HISTORY_N_COLUMNS] = {0};
 	bool		nulls[LEDGER_HISTORY_N_COLUMNS] = {0};
 	char		spi_nulls[LEDGER_HISTORY_N_COLUMNS];
 	int64		seq = ledger_next_seq();
-	char	   *user = GetUserNameFromId(GetSessionUserId(), false);
+	char	   *user = GetUserNameFromId(id->session_user, false);
 
 	values[LEDGER_HISTORY_SEQ] = Int64GetDatum(seq);
 	values[LEDGER_HISTORY_TRACK] = CStringGetTextDatum(track);

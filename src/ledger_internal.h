@@ -183,11 +183,19 @@ extern bytea *ledger_slot_bytea(TupleTableSlot *slot, int column);
 extern bool ledger_table_insert(const LedgerTable *table, const Datum *values,
 								const char *nulls);
 
+/* ledger_trigger.c */
+extern bool ledger_is_append_only(const char *table);
+extern COMPAT_NORETURN void ledger_raise_append_only(const char *command, const char *table);
+
+/* ledger_guard.c */
+extern void ledger_refuse_script(void);
+
 /* ledger_chain.c */
 extern bytea *ledger_state(const Datum *values, const bool *nulls);
 extern bytea *ledger_chain(const Datum *values, const bool *nulls,
 						   const bytea *previous);
-extern void ledger_append_event(const char *track, const char *version,
+extern void ledger_append_event(const LedgerIdentity *id,
+								const char *track, const char *version,
 								const char *event, const char *source,
 								const char *reason, bytea *checksum,
 								bytea *fingerprint, bytea *state);

@@ -10,7 +10,7 @@
  *   ledger says nothing about this one, and an error or a duplicate key would
  *   stop the subscription.  TRUNCATE can't be skipped, so it is refused at its
  *   origin for all four tables;
- * - a script that is being run: 55000;
+ * - a script that is being run, or has run in this transaction: 55000;
  * - anybody else who may write the tables, as pg_restore and the owner: rows
  *   that bring their kind or chain are stored as they are, a by-hand row of
  *   schema_migrations is completed and recorded, all else is TM010.
@@ -31,7 +31,6 @@
 #include "utils/timestamp.h"
 
 #include "errors.h"
-#include "executor.h"
 #include "ledger_internal.h"
 #include "migration_lock.h"
 #include "settings.h"
@@ -48,20 +47,34 @@ ledger_trigger_data(FunctionCallInfo fcinfo)
 	return data;
 }
 
-static void
-ledger_refuse_script(void)
-{
-	if (executor_in_script())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a migration script must not write tapmig's own tables"),
-				 errhint("If the script is a dump, make it with pg_dump -N tapmig.")));
-}
-
 static bool
 ledger_is_table(const TriggerData *data, const char *table)
 {
 	return strcmp(RelationGetRelationName(data->tg_relation), table) == 0;
+}
+
+/* Whether a table of tapmig's keeps its rows as they are; scripts and attempts don't. */
+bool
+ledger_is_append_only(const char *table)
+{
+	return strcmp(table, "schema_migrations") == 0 || strcmp(table, "history") == 0;
+}
+
+/* TM010 for a command on one of tapmig's tables. */
+void
+ledger_raise_append_only(const char *command, const char *table)
+{
+	bool		ledger = ledger_is_append_only(table);
+
+	ereport(ERROR,
+			(errcode(TAPMIG_ERRCODE_APPEND_ONLY),
+			 errmsg("%s of tapmig.%s is not allowed", command, table),
+			 ledger ?
+			 errdetail("The ledger is append-only: corrections are events of their own.") :
+			 errdetail("It would reach subscribers of a publication, where it can't be skipped."),
+			 ledger ?
+			 errhint("Use tapmig.accept() for an edited script, tapmig.withdraw() for a registered version.") :
+			 errhint("Use DELETE.")));
 }
 
 /*
@@ -144,7 +157,7 @@ ledger_complete_row(const TriggerData *data)
 		bytea	   *fingerprint = nulls[LEDGER_FINGERPRINT] ? NULL :
 			DatumGetByteaPP(values[LEDGER_FINGERPRINT]);
 
-		ledger_append_event(settings.track, version.text, "registered",
+		ledger_append_event(&id, settings.track, version.text, "registered",
 							TextDatumGetCString(values[LEDGER_SOURCE]), NULL,
 							checksum, fingerprint, ledger_state(values, nulls));
 	}
@@ -194,8 +207,7 @@ ledger_trigger_refuse(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = ledger_trigger_data(fcinfo);
 	bool		for_row = TRIGGER_FIRED_FOR_ROW(data->tg_event);
-	bool		ledger = ledger_is_table(data, "schema_migrations") ||
-		ledger_is_table(data, "history");
+	bool		ledger = ledger_is_append_only(RelationGetRelationName(data->tg_relation));
 	Datum		pass = (Datum) 0;
 	const char *command = "TRUNCATE";
 
@@ -217,15 +229,6 @@ ledger_trigger_refuse(PG_FUNCTION_ARGS)
 	if (for_row && !ledger)
 		return pass;
 
-	ereport(ERROR,
-			(errcode(TAPMIG_ERRCODE_APPEND_ONLY),
-			 errmsg("%s of tapmig.%s is not allowed", command,
-					RelationGetRelationName(data->tg_relation)),
-			 ledger ?
-			 errdetail("The ledger is append-only: corrections are events of their own.") :
-			 errdetail("It would reach subscribers of a publication, where it can't be skipped."),
-			 ledger ?
-			 errhint("Use tapmig.accept() for an edited script, tapmig.withdraw() for a registered version.") :
-			 errhint("Use DELETE.")));
+	ledger_raise_append_only(command, RelationGetRelationName(data->tg_relation));
 	return pass;				/* not reached */
 }

@@ -132,13 +132,9 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 	char		spi_nulls[LEDGER_N_COLUMNS];
 	bool		nulls[LEDGER_N_COLUMNS];
 	const char *source = entry->source != NULL ? entry->source : "manual";
-	const char *application = application_name;
 	TimestampTz applied_at = entry->applied_at != NULL ?
 		*entry->applied_at : GetCurrentTimestamp();
 	Interval	elapsed = {0};
-
-	if (application != NULL && application[0] == '\0')
-		application = NULL;
 
 	ledger_frame_enter(id, &frame);
 	memset(spi_nulls, ' ', sizeof(spi_nulls));
@@ -162,9 +158,9 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 	values[LEDGER_ELAPSED] = IntervalPGetDatum(&elapsed);
 	if (entry->elapsed_us < 0)
 		spi_nulls[LEDGER_ELAPSED] = 'n';
-	values[LEDGER_APPLIED_BY] = ledger_user_name(GetSessionUserId());
-	values[LEDGER_APPLIED_AS] = ledger_user_name(frame.user);
-	values[LEDGER_APPLICATION] = ledger_text_or_null(application,
+	values[LEDGER_APPLIED_BY] = ledger_user_name(id->session_user);
+	values[LEDGER_APPLIED_AS] = ledger_user_name(id->user);
+	values[LEDGER_APPLICATION] = ledger_text_or_null(id->application,
 													 &spi_nulls[LEDGER_APPLICATION]);
 	values[LEDGER_OUT_OF_ORDER] = BoolGetDatum(entry->out_of_order);
 	values[LEDGER_DIRECTIVES] = JsonbPGetDatum(entry->directives);
@@ -175,7 +171,7 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 
 	for (int i = 0; i < LEDGER_N_COLUMNS; i++)
 		nulls[i] = spi_nulls[i] == 'n';
-	ledger_append_event(entry->track, entry->version->text, entry->kind, source,
+	ledger_append_event(id, entry->track, entry->version->text, entry->kind, source,
 						NULL, entry->checksum, entry->fingerprint,
 						ledger_state(values, nulls));
 	ledger_store_script(id, entry->checksum, entry->script);
@@ -203,7 +199,7 @@ ledger_note_layout(const LedgerIdentity *id, const char *track,
 	if (ledger_write(&ledger_update_also, params, NULL) == 1)
 	{
 		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-		ledger_append_event(track, TextDatumGetCString(values[LEDGER_VERSION]),
+		ledger_append_event(id, track, TextDatumGetCString(values[LEDGER_VERSION]),
 							"repeated", NULL, NULL, checksum,
 							DatumGetByteaP(values[LEDGER_FINGERPRINT]),
 							ledger_state(values, nulls));
@@ -251,7 +247,7 @@ ledger_accept(const LedgerIdentity *id, const char *track, const Version *versio
 						 track, version);
 
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-	ledger_append_event(track, TextDatumGetCString(values[LEDGER_VERSION]),
+	ledger_append_event(id, track, TextDatumGetCString(values[LEDGER_VERSION]),
 						"accepted", TextDatumGetCString(values[LEDGER_SOURCE]),
 						why, checksum, fingerprint, ledger_state(values, nulls));
 	ledger_store_script(id, checksum, script);
@@ -274,7 +270,7 @@ ledger_withdraw(const LedgerIdentity *id, const char *track,
 	values[1] = CStringGetTextDatum(version->key);
 	ledger_check_one_row(ledger_write(&ledger_delete_version, values, NULL),
 						 track, version);
-	ledger_append_event(track,
+	ledger_append_event(id, track,
 						ledger_get_text(SPI_tuptable->vals[0],
 										SPI_tuptable->tupdesc, 1),
 						"withdrawn", NULL, why, NULL, NULL, NULL);

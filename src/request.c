@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -48,7 +49,8 @@ request_require(bool given, const char *argument)
 void
 request_check_can_write(const char *what)
 {
-	if (executor_in_script())
+	/* Or from what it has deferred to the end of its transaction. */
+	if (executor_in_script() || (executor_has_run() && ActivePortal == NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s cannot be called from within a migration", what),
@@ -280,9 +282,12 @@ request_next_line(RequestLines *lines)
 	return false;
 }
 
-/* Where a script differs from the recorded one, as a sentence that follows another. */
+/*
+ * Where a script differs from the recorded one, as a sentence that follows another.
+ * show_old: the recorded text may be shown.
+ */
 static char *
-request_first_difference(const char *old, const char *new, size_t new_len)
+request_first_difference(const char *old, const char *new, size_t new_len, bool show_old)
 {
 	RequestLines a = {old, old + strlen(old), 0, NULL, 0};
 	RequestLines b = {new, new + new_len, 0, NULL, 0};
@@ -292,8 +297,10 @@ request_first_difference(const char *old, const char *new, size_t new_len)
 		bool		in_old = request_next_line(&a);
 
 		if (!request_next_line(&b))
-			return in_old ? psprintf(" What began on its line %d is missing: %s", a.number,
-									 script_excerpt(a.start, a.start + a.len)) : "";
+			return !in_old ? "" : !show_old ?
+				psprintf(" What began on its line %d is missing.", a.number) :
+				psprintf(" What began on its line %d is missing: %s", a.number,
+						 script_excerpt(a.start, a.start + a.len));
 		if (!in_old || a.len != b.len || memcmp(a.start, b.start, a.len) != 0)
 			return psprintf(" The first line that differs is line %d: %s", b.number,
 							script_excerpt(b.start, b.start + b.len));
@@ -319,7 +326,8 @@ request_raise_changed(const Request *request, const LedgerRow *row)
 						 row->name, request->version.name);
 	if (old != NULL)
 		appendStringInfoString(&detail, request_first_difference(old, request->sql,
-																 request->len));
+																 request->len,
+																 ledger_shows_scripts(&request->identity)));
 	ereport(ERROR,
 			(errcode(TAPMIG_ERRCODE_CHANGED),
 			 errmsg("migration %s was %s with other content", request->version.label,

@@ -11,6 +11,7 @@
 
 #include "data_loss.h"
 #include "executor.h"
+#include "ledger.h"
 #include "rehearsal.h"
 #include "retry.h"
 #include "settings.h"
@@ -24,6 +25,7 @@ _PG_init(void)
 {
 	settings_define();
 	executor_install_hooks();
+	ledger_install_hooks();
 	retry_install_hooks();
 	rehearsal_install_hooks();
 	data_loss_install_hooks();

@@ -1,0 +1,265 @@
+/*
+ * ledger_guard.c
+ *		Keeps a script's hands off the ledger, whoever runs it.
+ *
+ * The triggers of ledger_trigger.c refuse a script's writes. A superuser's script
+ * could put them out of action first, or put its own code where the ledger's
+ * runs: another trigger, a rule, a policy, an index's expression, a function of
+ * tapmig's. So the schema tapmig is closed to a script's DDL, and its tables to
+ * writes whatever their triggers say, in the server's hooks: this catches what DO,
+ * a function or EXECUTE does as well.
+ *
+ * What a script leaves in its transaction (a deferred trigger, a cursor WITH HOLD)
+ * runs when the script has ended; until the transaction ends the tables stay
+ * closed. Not guarded are the system catalogs themselves: a superuser's script
+ * that writes those can do anything.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "executor.h"
+#include "ledger_internal.h"
+
+static object_access_hook_type previous_object_access = NULL;
+static ProcessUtility_hook_type previous_utility = NULL;
+static ExecutorCheckPerms_hook_type previous_check_permissions = NULL;
+
+/* Whether that is the schema of tapmig's own objects. */
+static bool
+guard_is_schema(Oid schema)
+{
+	return OidIsValid(schema) && schema == get_namespace_oid("tapmig", true);
+}
+
+static void
+guard_refuse_change(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("a migration cannot change tapmig's own objects"),
+			 errhint("Do it by hand, outside of a migration.")));
+}
+
+/*
+ * 55000 where a script is running, or has run in this transaction, for what
+ * writes the ledger's tables by other means than tapmig's functions.
+ */
+void
+ledger_refuse_script(void)
+{
+	if (executor_in_script())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a migration script must not write tapmig's own tables"),
+				 errhint("If the script is a dump, make it with pg_dump -N tapmig.")));
+	if (executor_has_run())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("tapmig's own tables can't be written by hand in a transaction that has run a migration"),
+				 errdetail("It might be the migration that writes them: by a deferred trigger, for example."),
+				 errhint("COMMIT first.")));
+}
+
+static void
+guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
+{
+	if (previous_object_access)
+		previous_object_access(access, class_id, object_id, sub_id, arg);
+	if (access != OAT_POST_ALTER || !executor_in_script())
+		return;
+
+	if (class_id == ExtensionRelationId ? object_id == get_extension_oid("tapmig", true) :
+		class_id == NamespaceRelationId ? guard_is_schema(object_id) :
+		class_id == ProcedureRelationId ? guard_is_schema(get_func_namespace(object_id)) :
+		class_id == RelationRelationId && !((ObjectAccessPostAlter *) arg)->is_internal &&
+		guard_is_schema(get_rel_namespace(object_id)))
+		guard_refuse_change();
+}
+
+static void
+guard_relation(const RangeVar *relation)
+{
+	Oid			oid = relation == NULL ? InvalidOid :
+		RangeVarGetRelid(relation, NoLock, true);
+
+	if (OidIsValid(oid) && guard_is_schema(get_rel_namespace(oid)))
+		guard_refuse_change();
+}
+
+/* A child's rows would be the ledger's, and no trigger would see them come. */
+static void
+guard_parents(const List *parents)
+{
+	ListCell   *lc;
+
+	foreach(lc, parents)
+		guard_relation(lfirst_node(RangeVar, lc));
+}
+
+static void
+guard_alter_table(const AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	guard_relation(statement->relation);
+	foreach(lc, statement->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, lc);
+
+		if (command->subtype == AT_AddInherit)
+			guard_relation(castNode(RangeVar, command->def));
+	}
+}
+
+/* Of DROP, the names: those of triggers and the like stand behind their table's. */
+static void
+guard_drop(const DropStmt *statement)
+{
+	int			behind = 0;
+	ListCell   *lc;
+
+	switch (statement->removeType)
+	{
+		case OBJECT_TRIGGER:
+		case OBJECT_RULE:
+		case OBJECT_POLICY:
+			behind = 1;
+			break;
+		case OBJECT_INDEX:
+			break;
+		default:				/* members of the extension: the server refuses */
+			return;
+	}
+	foreach(lc, statement->objects)
+	{
+		List	   *name = lfirst_node(List, lc);
+
+		if (list_length(name) > behind)
+			guard_relation(makeRangeVarFromNameList(list_truncate(list_copy(name),
+																  list_length(name) - behind)));
+	}
+}
+
+static void
+guard_statement(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			guard_alter_table((AlterTableStmt *) statement);
+			break;
+		case T_CreateStmt:
+		case T_CreateForeignTableStmt:	/* begins like it */
+			guard_parents(((CreateStmt *) statement)->inhRelations);
+			break;
+		case T_IndexStmt:
+			guard_relation(((IndexStmt *) statement)->relation);
+			break;
+		case T_CreateTrigStmt:
+			guard_relation(((CreateTrigStmt *) statement)->relation);
+			break;
+		case T_RuleStmt:
+			guard_relation(((RuleStmt *) statement)->relation);
+			break;
+		case T_CreatePolicyStmt:
+			guard_relation(((CreatePolicyStmt *) statement)->table);
+			break;
+		case T_AlterPolicyStmt:
+			guard_relation(((AlterPolicyStmt *) statement)->table);
+			break;
+		case T_RenameStmt:
+			guard_relation(((RenameStmt *) statement)->relation);
+			break;
+		case T_AlterSeqStmt:
+			guard_relation(((AlterSeqStmt *) statement)->sequence);
+			break;
+		case T_ViewStmt:
+			guard_relation(((ViewStmt *) statement)->view);
+			break;
+		case T_DropStmt:
+			guard_drop((DropStmt *) statement);
+			break;
+		case T_CreateFunctionStmt:
+			{
+				char	   *name;
+
+				if (guard_is_schema(QualifiedNameGetCreationNamespace(((CreateFunctionStmt *) statement)->funcname,
+																	  &name)))
+					guard_refuse_change();
+				break;
+			}
+		default:
+			break;
+	}
+}
+
+static void
+guard_utility(PlannedStmt *statement, const char *text, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *dest,
+			  QueryCompletion *completion)
+{
+	if (executor_in_script())
+		guard_statement(statement->utilityStmt);
+	(previous_utility ? previous_utility : standard_ProcessUtility)
+		(statement, text, read_only_tree, context, params, environment, dest, completion);
+}
+
+static void
+guard_write(Oid table, AclMode permissions)
+{
+	const char *name = get_rel_name(table);
+
+	if ((permissions & ACL_INSERT) == 0 && ledger_is_append_only(name))
+		ledger_raise_append_only((permissions & ACL_UPDATE) ? "UPDATE" : "DELETE", name);
+	ledger_refuse_script();
+}
+
+/* INSERT, UPDATE, DELETE, MERGE and COPY FROM all ask for their rights. */
+static bool
+guard_check_permissions(COMPAT_CHECK_PERMISSIONS_ARGUMENTS)
+{
+	ListCell   *lc;
+
+	if ((executor_in_script() || executor_has_run()) && !ledger_is_writing())
+	{
+		foreach(lc, range_table)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+			/* SELECT FOR UPDATE needs UPDATE as well, and takes a weaker lock. */
+			if (rte->rtekind == RTE_RELATION && rte->rellockmode >= RowExclusiveLock &&
+				guard_is_schema(get_rel_namespace(rte->relid)))
+				guard_write(rte->relid, COMPAT_REQUIRED_PERMISSIONS(rte));
+		}
+	}
+	return previous_check_permissions == NULL ||
+		previous_check_permissions(COMPAT_PASS_CHECK_PERMISSIONS);
+}
+
+/* Called once, by _PG_init. */
+void
+ledger_install_hooks(void)
+{
+	previous_object_access = object_access_hook;
+	object_access_hook = guard_object_access;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = guard_utility;
+	previous_check_permissions = ExecutorCheckPerms_hook;
+	ExecutorCheckPerms_hook = guard_check_permissions;
+}
