@@ -113,6 +113,13 @@ data_loss_export(Relation relation, AttrNumber column, const DataLossObject *obj
 			appendStringInfoString(&line, quote_identifier(object->column));
 	}
 	appendStringInfo(&line, " FROM %s) TO '%s' CSV HEADER", table, data_loss_file(object));
+
+	/* Pasted, what stands behind a line end could be another command of psql's. */
+	for (const char *p = line.data; *p != '\0'; p++)
+	{
+		if ((unsigned char) *p < ' ' || *p == 0x7f)
+			return pstrdup("-- a name in it has a control character: to be written by hand");
+	}
 	return line.data;
 }
 

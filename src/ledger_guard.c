@@ -80,6 +80,13 @@ guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int su
 {
 	if (previous_object_access)
 		previous_object_access(access, class_id, object_id, sub_id, arg);
+	if (access == OAT_TRUNCATE && (executor_in_script() || executor_has_run()) &&
+		guard_is_schema(get_rel_namespace(object_id)))
+	{
+		if (ledger_is_append_only(get_rel_name(object_id)))
+			ledger_raise_append_only("TRUNCATE", get_rel_name(object_id));
+		ledger_refuse_script();
+	}
 	if (access != OAT_POST_ALTER || !executor_in_script())
 		return;
 

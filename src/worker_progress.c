@@ -7,10 +7,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/progress.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
@@ -162,7 +164,11 @@ progress_add_blocker(StringInfo text, int pid)
 		return;
 	if (entry->st_appname != NULL && entry->st_appname[0] != '\0')
 		appendStringInfo(text, " (application \"%s\")", entry->st_appname);
-	if (entry->st_xact_start_timestamp != 0)
+
+	/* To others pg_stat_activity does not tell this either. */
+	if (entry->st_xact_start_timestamp != 0 &&
+		(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		 has_privs_of_role(GetUserId(), entry->st_userid)))
 		appendStringInfo(text, ", in a transaction since %s",
 						 timestamptz_to_str(entry->st_xact_start_timestamp));
 }

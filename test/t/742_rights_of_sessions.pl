@@ -95,7 +95,7 @@ is($deployer->try('SELECT current_user || session_user')->{value}, 'deployerdepl
 # -------------------------------------------------- a session and another's worker
 
 {
-	my $holder = holder($node);
+	my $holder = holder($node, user => 'app');
 	my $runner = session($node, user => 'deployer');
 	start_run($runner, '910', 'CREATE INDEX CONCURRENTLY i ON s.t (i)');
 	my $pid = worker_pid($node);
@@ -115,16 +115,41 @@ is($deployer->try('SELECT current_user || session_user')->{value}, 'deployerdepl
 	is_deeply($r->{rows}[0] // [ $r->{message} ], [ 'main', '910', '<insufficient privilege>' ], 'or through the view') or diag explain $r;
 	sql_value($node, $_) for ('REVOKE SELECT ON tapmig.running FROM app', 'REVOKE EXECUTE ON FUNCTION tapmig.holder FROM app');
 
+	# A NOTICE to the deployer says who is waited for, and not since when another
+	# role's transaction is open.
+	ok(wait_until($node, "SELECT clock_timestamp() - query_start > '11 s' FROM pg_stat_activity WHERE pid = " . $runner->pid),
+		'time enough for a word of progress');
+
 	# Locks that everybody may take are others, and so is reading the ledger.
 	is($app->try($_)->{ok}, 1, 'an application holds what it can') for (
 		'BEGIN', 'LOCK TABLE tapmig.schema_migrations IN ACCESS SHARE MODE',
 		q{SELECT pg_advisory_xact_lock(oid::int, i) FROM pg_extension, generate_series(-3, 3) i WHERE extname = 'tapmig'},
 		q{SELECT pg_advisory_lock((oid::bigint << 32) + i) FROM pg_extension, generate_series(0, 5) i WHERE extname = 'tapmig'});
 	$holder->try('ROLLBACK');
-	is($runner->finish->{value}, 'applied', 'the build ends');
+	$r = $runner->finish;
+	is($r->{value}, 'applied', 'the build ends');
+	my ($waits) = grep { /it waits for process/ } @{ $r->{notices} };
+	like($waits // '', qr/it waits for process \d+ \(application "[^"]*"\)\s*$/, 'it said whom it waited for');
 	is($deployer->try(q{SELECT tapmig.apply('911', 'SELECT 1')})->{value}, 'applied', 'and others go on');
 	$app->try('ROLLBACK');
 	$app->try('SELECT pg_advisory_unlock_all()');
+}
+
+# -------------------------------- names in statements that a repair is made of
+
+{
+	my $table = '"t\'; DROP TABLE s.gate; --"';
+	my $index = '"i""; DROP TABLE s.gate; --"';
+	my $root = session($node);
+
+	sql_value($node, "CREATE TABLE s.$table AS SELECT i % 2 AS i FROM generate_series(1, 4) i");
+	my $script = "CREATE UNIQUE INDEX CONCURRENTLY $index ON s.$table (i)";
+	is_error($root->try(q{CALL tapmig.run('920', $1)}, bind => [$script]), '23505', undef, 'a build that leaves an INVALID index');
+	sql_value($node, "DELETE FROM s.$table WHERE ctid > '(0,2)'");
+	my $r = $root->try(q{CALL tapmig.run('920', $1)}, bind => [$script]);
+	is($r->{value}, 'applied', 'which the next drops, whatever it is called') or diag explain $r;
+	like("@{ $r->{notices} }", qr/dropping the invalid index/, 'and says so');
+	is(sql_value($node, 'SELECT count(*) FROM s.gate'), 1, 'and nothing else');
 }
 
 # ----------------------------------------------- a database's owner, no superuser
