@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "executor/spi.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
@@ -42,6 +43,8 @@ gates_refuse(const Request *request, const char *detail)
 			(errcode(TAPMIG_ERRCODE_MISSING),
 			 errmsg("migration %s is not applied", request->version.text),
 			 errdetail("%s The track is \"%s\".", detail, request->track),
+			 RecoveryInProgress() ?
+			 errhint("Apply it on the primary server first: tapmig up. This standby follows.") :
 			 errhint("Apply it first: tapmig up.")));
 }
 
