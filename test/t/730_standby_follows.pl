@@ -10,7 +10,7 @@ use TapmigStepwise;
 use TapmigTest;
 use Test::More;
 
-my $primary = tapmig_node('primary', init => [ allows_streaming => 1 ], conf => "autovacuum = off\nfsync = off\n");
+my $primary = tapmig_node('primary', init => [ allows_streaming => 1 ], conf => "autovacuum = off\nwal_receiver_status_interval = 1\n");
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
