@@ -17,7 +17,8 @@
 # tapmig_node($name, %opt)	-> PostgreSQL::Test::Cluster, running, on a unix
 #		socket, with the extension in database "postgres". Options:
 #		conf => lines for postgresql.conf, extension => 0 (don't create it),
-#		init => [ arguments of $node->init ], e.g. [ allows_streaming => 1 ].
+#		init => [ arguments of $node->init ], e.g. [ allows_streaming => 1 ],
+#		install_path => another PostgreSQL's, with bin, lib and share below it.
 #		It is stopped at the end of the test.
 # tapmig_database($node, $db)	-> $db, a new database with the extension.
 #
@@ -118,7 +119,8 @@ my $default_timeout = 60;
 sub tapmig_node
 {
 	my ($name, %opt) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name // 'main');
+	my $node = PostgreSQL::Test::Cluster->new($name // 'main',
+		defined $opt{install_path} ? (install_path => $opt{install_path}) : ());
 
 	$node->init(@{ $opt{init} // [] });
 	$node->append_conf('postgresql.conf', <<'CONF');
