@@ -8,6 +8,7 @@
 #		views, function definitions, sequences, what pg_dump carries, dependencies.
 #		Oids, the server's own counters, and orders that mean nothing, are not in it.
 # catalog_difference($old, $new)	-> [ "- line", "+ line", ... ], empty when equal
+# same_catalog($old, $new, $name)	one test: there is no difference
 # installation_with(\%files)	-> the install_path of a copy of this PostgreSQL whose
 #		extension directory also has these files (name => text); for tapmig_node.
 
@@ -20,8 +21,9 @@ use Exporter 'import';
 use File::Basename qw(basename dirname);
 use File::Path ();
 use TapmigTest;
+use Test::More;
 
-our @EXPORT = qw(extension_catalog catalog_difference installation_with);
+our @EXPORT = qw(extension_catalog catalog_difference same_catalog installation_with);
 
 my $query = <<'SQL';
 WITH extension AS (
@@ -35,12 +37,20 @@ WITH extension AS (
 	SELECT m.name, c.* FROM member m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid
 ), function AS (
 	SELECT m.name, p.* FROM member m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid
-), acl (name, acl) AS (
-	SELECT m.name, n.nspacl FROM member m JOIN pg_namespace n ON m.classid = 'pg_namespace'::regclass AND n.oid = m.objid
-	UNION ALL SELECT name, relacl FROM relation
-	UNION ALL SELECT name, proacl FROM function
-	UNION ALL SELECT r.name || '.' || a.attname, a.attacl FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-	UNION ALL SELECT m.name || ' as dumped' || nullif('.' || i.objsubid, '.0'), i.initprivs FROM member m JOIN pg_init_privs i ON i.classoid = m.classid AND i.objoid = m.objid
+), granted (classid, objid, name, acl, by_default) AS (
+	SELECT 'pg_namespace'::regclass, n.oid, m.name, n.nspacl, acldefault('n', n.nspowner)
+	FROM member m JOIN pg_namespace n ON m.classid = 'pg_namespace'::regclass AND n.oid = m.objid
+	UNION ALL
+	SELECT 'pg_class'::regclass, oid, name, relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner) FROM relation
+	UNION ALL
+	SELECT 'pg_proc'::regclass, oid, name, proacl, acldefault('f', proowner) FROM function
+), acl (name, what, acl) AS (
+	SELECT name, 'right', coalesce(acl, by_default) FROM granted
+	UNION ALL
+	SELECT g.name, 'right that is not dumped', coalesce(i.initprivs, g.by_default)
+	FROM granted g LEFT JOIN pg_init_privs i ON i.classoid = g.classid AND i.objoid = g.objid AND i.objsubid = 0
+	UNION ALL
+	SELECT r.name, 'right on ' || a.attname, a.attacl FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
 ), line (name, what, value) AS (
 	SELECT 'extension', 'row', concat_ws(' ', extversion, extnamespace::regnamespace, extowner::regrole, extrelocatable) FROM extension
 	UNION ALL
@@ -51,7 +61,7 @@ WITH extension AS (
 	UNION ALL
 	SELECT name, 'comment', coalesce(obj_description(objid, classid::regclass::text), '(none)') FROM member
 	UNION ALL
-	SELECT name, 'right', coalesce(a.item, '(default)') FROM acl LEFT JOIN LATERAL (SELECT unnest(acl)::text AS item) a ON true
+	SELECT name, what, unnest(acl)::text FROM acl
 	UNION ALL
 	SELECT m.name, 'depends', d.deptype::text || ' ' || pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid)
 	FROM member m JOIN pg_depend d USING (classid, objid)
@@ -113,6 +123,15 @@ sub catalog_difference
 	$count{$_}-- for @$old;
 	$count{$_}++ for @$new;
 	return [ map { ($count{$_} > 0 ? '+ ' : '- ') . $_ } grep { $count{$_} } sort keys %count ];
+}
+
+sub same_catalog
+{
+	my ($old, $new, $name) = @_;
+	my $difference = catalog_difference($old, $new);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(!@$difference, $name) || diag join("\n", @$difference);
 }
 
 # A PostgreSQL finds its directories from where its programs are: these are

@@ -253,7 +253,7 @@ sub ledger_goes_on
 	is_deeply(ledger_contents($node, $db), $contents, "$name: the ledger is the same");
 	verify_is_clean($node, $name, %db);
 	my ($exit, $out, $err) = run_tapmig($node, [ 'status', '--dir', $dir ], %db);
-	is(join(' ', $out =~ /^(\S+) +\S+ +(?:applied|interrupted|pending|missing)\b/mg), '001 002 003 004 005 006 007 009 010 011', "$name: status has them all") or diag "$out$err";
+	is(join(' ', $out =~ /^(\d+) .*? (?:applied|interrupted|pending|missing)\b/mg), '001 002 003 004 005 006 007 009 010 011', "$name: status has them all") or diag "$out$err";
 	for my $file (sort grep { /^00/ } keys %files)
 	{
 		my ($label) = $file =~ /^(.*)\.sql\z/;

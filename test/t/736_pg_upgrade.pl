@@ -17,11 +17,15 @@ use Test::More;
 my @majors = older_majors();
 plan skip_all => 'no version of PostgreSQL that Debian has is older than this one' unless @majors;
 
+# A view comes as the older server prints it, which is another text of the same:
+# its columns are compared.
+sub catalog { return [ grep { !/\Aview \S+: view: / } @{ extension_catalog(@_) } ]; }
+
 chomp(my $bindir = `pg_config --bindir`);
 chomp(my $version = `pg_config --version`);
 my ($here) = $version =~ /^PostgreSQL (\d+)/;
 my $fresh_node = tapmig_node('fresh');
-my $fresh = extension_catalog($fresh_node, 'postgres');
+my $fresh = catalog($fresh_node, 'postgres');
 $fresh_node->stop;
 
 # The same in both, whatever the version's own defaults are
@@ -60,7 +64,7 @@ for my $major (@majors)
 			chdir($cwd) or die "$cwd: $!";
 			$new->start;
 			like($new->safe_psql('postgres', 'SHOW server_version'), qr/^$here\b/, "$name: a server of PostgreSQL $here");
-			is_deeply(catalog_difference(extension_catalog($new, $db), $fresh), [], "$name: the extension's catalog is that of a fresh one");
+			same_catalog(catalog($new, $db), $fresh, "$name: the extension's catalog is that of a fresh one");
 			ledger_goes_on($name, $new, $db, $dir, $before);
 			is(sql_try($new, 'CREATE EXTENSION tapmig', dbname => 'template1')->{ok}, 1, "$name: and can be made anew");
 			$new->stop;
