@@ -457,6 +457,20 @@ migration_roll_back(Migration *migration, MemoryContext context, int level)
 	return edata;
 }
 
+/*
+ * Commits the word on a run that has ended with an error. It waits for no
+ * synchronous standby: a cancel would have to be repeated to end that, and a
+ * standby that lacks the word sees an interrupted run all the same.
+ */
+static void
+migration_commit_word(void)
+{
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_LOCAL_FLUSH)
+		(void) set_config_option("synchronous_commit", "local", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	SPI_commit();
+}
+
 /* Records a failed try in a transaction of its own; never fails itself. */
 static void
 migration_record_attempt(Migration *migration, const ErrorData *edata)
@@ -485,7 +499,7 @@ migration_record_attempt(Migration *migration, const ErrorData *edata)
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		SPI_commit();
+		migration_commit_word();
 	}
 	PG_CATCH();
 	{
@@ -530,7 +544,7 @@ migration_run_in_worker(Migration *migration)
 		if (pid != 0)
 			ledger_interrupt_attempt(&request->identity, request->track,
 									 &request->version, pid, &end);
-		SPI_commit();
+		migration_commit_word();
 		RESUME_CANCEL_INTERRUPTS();
 		ReThrowError(edata);
 	}
