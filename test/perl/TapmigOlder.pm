@@ -92,7 +92,9 @@ sub _apt
 	write_file("$dir/sources.list", "deb $uri $suite main\n");
 	write_file("$dir/status",       '');
 	return [ '-o', "Dir::State=$dir/state", '-o', "Dir::State::status=$dir/status", '-o', "Dir::Cache=$dir/cache",
-		'-o', "Dir::Etc::sourcelist=$dir/sources.list", '-o', 'Dir::Etc::sourceparts=/dev/null', '-o', 'Acquire::Languages=none' ];
+		'-o', "Dir::Etc::sourcelist=$dir/sources.list", '-o', 'Dir::Etc::sourceparts=/dev/null', '-o', 'Acquire::Languages=none',
+		# A mirror that stands still will do.
+		'-o', 'Acquire::Check-Valid-Until=false' ];
 }
 
 # The libraries that these programs miss
@@ -148,7 +150,8 @@ sub _make_install
 	}
 	mkdir "$dir/objects";
 	mkdir "$dir/objects/src";
-	_must("$dir/objects", 'make', '-f', top_dir() . '/Makefile', "PG_CONFIG=$path/bin/pg_config", 'WERROR=-Werror', 'install');
+	# The headers of older versions are of C before C23, which newer compilers begin with.
+	_must("$dir/objects", 'make', '-f', top_dir() . '/Makefile', "PG_CONFIG=$path/bin/pg_config", 'WERROR=-Werror', 'COPT=-std=gnu17', 'install');
 	return ($path, undef);
 }
 
