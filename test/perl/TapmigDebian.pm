@@ -98,7 +98,7 @@ sub _source_options
 	}
 	return ('-o', "Dir::State=$dir/state", '-o', 'Dir::State::status=/var/lib/dpkg/status',
 		'-o', "Dir::Cache=$dir/cache", '-o', 'Dir::Etc::sourcelist=/dev/null',
-		'-o', "Dir::Etc::sourceparts=$dir/parts");
+		'-o', "Dir::Etc::sourceparts=$dir/parts", '-o', 'Acquire::Check-Valid-Until=false');
 }
 
 sub debian_source
