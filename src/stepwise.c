@@ -476,6 +476,8 @@ stepwise_run_top_level(Stepwise *s, int index, const char *sql)
 	else
 		executor_run_alone(s->request->script, s->shape, index, &s->options);
 	stepwise_commit_statement(s, index);
+	if (sql == NULL)
+		s->has_run = true;
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (concurrently)
 		stepwise_set_lock_timeout(s, lock_timeout);
@@ -541,7 +543,8 @@ stepwise_forget_running(Stepwise *s)
 
 /*
  * A step of one statement that runs alone, until its locks could be had. When it
- * has run, only the word that it is done is tried again.
+ * has run, only the look at its effect and the word that it is done are tried
+ * again: a second build would find its own index.
  */
 static void
 stepwise_try_nontransactional(Stepwise *s, int step, int index)
@@ -556,8 +559,8 @@ stepwise_try_nontransactional(Stepwise *s, int step, int index)
 		s->options.observer->before(index, s->options.observer->arg);
 		if (!s->has_run)
 			stepwise_run_nontransactional(s, step, index);
-		stepwise_ask_repair(s, index, false, NULL);
 		s->has_run = true;
+		stepwise_ask_repair(s, index, false, NULL);
 		next = stepwise_step_done(s, step);
 		stepwise_commit(s);
 		retry_end(s->retry, false);

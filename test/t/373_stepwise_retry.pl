@@ -191,5 +191,34 @@ for my $what (sort keys %alone)
 is(sql_value($node, "SELECT count(*) FROM seen WHERE what = 'ledger$_'"), 1, "the block ran once ($_)") for 0, 10;
 is(valid($node, "ledger${_}_idx"), 't', "index ledger${_}_idx is valid") for 0, 10;
 
+# A catalog is locked when a build has ended: the look at its index is tried again,
+# and not the build, which would find its own index.
+for my $retries (0, 10)
+{
+	my $run    = session($node, options => "$fast -c tapmig.lock_retries=$retries");
+	my $admin  = session($node);
+	my $gate   = holder($node);
+	my $script = "CREATE INDEX CONCURRENTLY looked$retries ON u (a);\n";
+
+	$version++;
+	start_run($run, $version, $script);
+	ok(wait_build($node), "a look, $retries retries: the build is under way");
+	$admin->try($_) for 'BEGIN', 'LOCK TABLE pg_catalog.pg_depend IN ACCESS EXCLUSIVE MODE';
+	$gate->close;
+	if ($retries)
+	{
+		ok(waits_to_try_again($version), 'a look: it pauses behind the catalog');
+		$admin->try('COMMIT');
+		is($run->finish->{value}, 'applied', 'a look: applied when the catalog is free');
+	}
+	else
+	{
+		is_error($run->finish, 'TM005', undef, 'a look: TM005 without a retry');
+		$admin->try('COMMIT');
+		is(run($node, $version, $script)->{value}, 'applied', 'a look: the next run finds the index');
+	}
+	is(valid($node, "looked$retries"), 't', "a look, $retries retries: the index is valid");
+}
+
 is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
 done_testing();
