@@ -8,7 +8,8 @@
 #                       Debian under build/; TEST_ON='17 18' for some versions
 #   make test-assert    the same on a PostgreSQL with assertions, built under build/
 #   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
-#   make equality       psql against tapmig on all of PostgreSQL's own scripts (long)
+#   make equality       psql against tapmig on all of PostgreSQL's own scripts (long);
+#                       MODE=cut, MODE=steps: see test/README.md
 #   make bench          what tapmig costs, in time and memory (long); see bench/README.md
 #   make psql           psql in a throw-away server with the extension
 #   make format         clang-format over src
@@ -34,7 +35,7 @@ chaos:
 	@bash test/chaos/chaos.sh $(ARGS)
 
 equality:
-	@EQUALITY=all bash test/lib/run.sh 710_equality
+	@EQUALITY=all EQUALITY_MODE=$(MODE) PG_TEST_BOUND=7200 bash test/lib/run.sh 710_equality
 
 test-all:
 	@bash test/lib/all.sh $(TESTS)

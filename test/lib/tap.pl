@@ -4,7 +4,8 @@
 #
 # Each assertion counts, but a skipped one is not a passed one. A file that is
 # skipped whole counts as one skipped; one that dies, runs over its bound or has
-# no valid plan as one failed, beside the assertions that it made.
+# no valid plan as one failed, beside the assertions that it made. PG_TEST_BOUND:
+# the bound of a file, in seconds.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ use File::Basename qw(basename);
 use TAP::Harness;
 
 my ($counts, @files) = @ARGV;
-my $bound = 1200;
+my $bound = $ENV{PG_TEST_BOUND} // 1200;
 my $jobs  = $ENV{PG_TEST_JOBS} // 2;
 
 my $harness = TAP::Harness->new({

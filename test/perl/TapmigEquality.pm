@@ -8,12 +8,16 @@
 #		in. kind: 'sql', 'command' (of psql, without effect in tapmig) or
 #		'refused' (what tapmig refuses to run; it is left out).
 # equality($node, $template, $pieces, %opt)	-> hash reference:
-#		pieces, kept	statements of the script, and those that were compared
+#		all, pieces, kept	statements of the script; those that are not refused by
+#						kind; those that were compared
+#		steps			steps of the script in tapmig, 0 where it was transactional
 #		left			[ [ text, error ], ... ]: failed, and were left out
 #		one				the same, of these only what failed in tapmig and not in psql
 #		psql, error		what psql, tapmig says when the rest does not run, or ''
 #		differs			[ lines of the dumps' difference, '<' psql, '>' tapmig ]
-#	Options: env => { for psql and the runner }, keep => directory for the files.
+#	Options: env => { for psql and the runner }, keep => directory for the files,
+#		cut => 1: the script ends before the first statement that fails in psql,
+#		split => N: a VACUUM behind each Nth statement makes a stepwise script of it.
 #	Every database but postgres and base_... is dropped, every role but nobody's.
 
 package TapmigEquality;
@@ -29,7 +33,6 @@ use TapmigTest;
 our @EXPORT = qw(script_pieces equality);
 
 my $database = 'equality';
-my $used = 0;
 
 # ---------------------------------------------------------------- the pieces
 
@@ -222,13 +225,19 @@ sub _command
 }
 
 # A new database, and a cluster without what earlier scripts left outside of it.
-my $clean = <<'SQL';
-ALTER SYSTEM RESET ALL;
-SELECT pg_reload_conf();
+my $clean = <<"SQL";
+SELECT count(*) AS there FROM pg_database WHERE datname = '$database' \\gset
+\\if :there
+\\c $database
+SQL
+$clean .= <<'SQL';
 SELECT format('ALTER SUBSCRIPTION %I DISABLE', subname), format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', subname),
 	format('DROP SUBSCRIPTION %I', subname)
 FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \gexec
 \c postgres
+\endif
+ALTER SYSTEM RESET ALL;
+SELECT pg_reload_conf();
 SELECT format('ALTER DATABASE %I IS_TEMPLATE false', datname), format('DROP DATABASE %I WITH (FORCE)', datname)
 FROM pg_database WHERE datname NOT LIKE 'template%' AND datname NOT LIKE 'base\_%' AND datname <> 'postgres' \gexec
 SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots;
@@ -241,11 +250,10 @@ sub _fresh
 	my ($node, $template) = @_;
 	my $out = '';
 
-	local %ENV = $node->_get_env(PGDATABASE => $used ? $database : 'postgres');
+	local %ENV = $node->_get_env(PGDATABASE => 'postgres');
 	my $sql = "$clean\nCREATE DATABASE $database TEMPLATE $template;\n";
 	IPC::Run::run([ 'psql', '-X', '-q' ], '<', \$sql, '>', \my $ignored, '2>', \$out, IPC::Run::timeout(100));
 	die "a new database: $out" if $out =~ /ERROR|FATAL/;
-	$used = 1;
 	return;
 }
 
@@ -317,15 +325,67 @@ sub _blame
 	return $blamed;
 }
 
+# Nothing is left behind the first statement that failed in psql.
+sub _cut
+{
+	my ($pieces) = @_;
+	my $cut = 0;
+
+	for my $piece (@$pieces)
+	{
+		$cut ||= defined $piece->{failed};
+		$piece->{kind} = 'refused' if $cut;
+	}
+	return;
+}
+
+# What cannot run in a transaction block, behind each nth statement that is in none.
+sub _split
+{
+	my ($pieces, $every) = @_;
+	my ($n, $block) = (0, 0);
+	my @with;
+
+	for my $piece (@$pieces)
+	{
+		my $bare = _bare($piece->{text});
+
+		push @with, $piece;
+		next if $piece->{kind} ne 'sql';
+		$block = 1 if $bare =~ /^(?:BEGIN|START\s+TRANSACTION)\b/i;
+		$block = 0 if $bare =~ /^(?:COMMIT|END)\b/i;
+		next if $block || ++$n % $every;
+		push @with, { text => "\nVACUUM pg_catalog.pg_am;\n", kind => 'sql', added => 1 };
+	}
+	@$pieces = @with;
+	return;
+}
+
+# How many steps tapmig made of the script that it has just run.
+sub _steps
+{
+	my ($node) = @_;
+	my $steps = '';
+
+	local %ENV = ($node->_get_env(PGDATABASE => $database));
+	IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-c', 'SELECT coalesce(max(steps), 0) FROM tapmig.attempts' ],
+		'>', \$steps, '2>', \my $ignored);
+	return $steps =~ /^(\d+)/ ? $1 : 0;
+}
+
 sub equality
 {
 	my ($node, $template, $pieces, %opt) = @_;
 	my $dir = $opt{keep} // scratch_dir();
 	my $env = $opt{env} // {};
-	my %r   = (pieces => scalar(grep { $_->{kind} eq 'sql' } @$pieces), one => [], error => '', psql => '', differs => []);
+	my %r   = (
+		all    => scalar(grep { $_->{kind} ne 'command' && _bare($_->{text}) !~ /^\\/ } @$pieces),
+		pieces => scalar(grep { $_->{kind} eq 'sql' } @$pieces),
+		steps  => 0, one => [], error => '', psql => '', differs => []);
 	my ($exit, $err);
 
 	File::Path::make_path("$dir/migrations");
+	_split($pieces, $opt{split}) if $opt{split};
 
 	# What fails in psql is left out.
 	for (1 .. 3)
@@ -337,6 +397,7 @@ sub equality
 		($exit, $err) = _command($node, $env, '', 'psql', '-X', '-q', '-f', "$dir/probe.sql");
 		last if _blame(\@wanted, 1, $err) < 3;
 	}
+	_cut($pieces) if $opt{cut};
 	my $rounds = 25;
 	while ($rounds-- > 0)
 	{
@@ -348,7 +409,11 @@ sub equality
 		($exit, $err) = _command($node, $env, '', 'psql', '-X', '-q', '-f', $file);
 		write_file("$dir/psql.err", $err);
 		$r{psql} = $err =~ /: (?:ERROR|error|FATAL): / ? $err : '';
-		next if $r{psql} && _blame(\@wanted, 0, $err);
+		if ($r{psql} && _blame(\@wanted, 0, $err))
+		{
+			_cut($pieces) if $opt{cut};
+			next;
+		}
 		my $dump = _dump($node);
 
 		_fresh($node, $template);
@@ -376,9 +441,10 @@ sub equality
 		write_file("$dir/psql.dump",   $dump);
 		write_file("$dir/tapmig.dump", $ours);
 		$r{differs} = _difference($dump, $ours);
+		$r{steps} = _steps($node);
 		last;
 	}
-	$r{kept} = grep { $_->{kind} eq 'sql' } _wanted($pieces);
+	$r{kept} = grep { $_->{kind} eq 'sql' && !$_->{added} } _wanted($pieces);
 	$r{left} = [ map { [ $_->{text}, $_->{failed} ] } grep { $_->{failed} } @$pieces ];
 	return \%r;
 }

@@ -13,8 +13,11 @@
 # error on a statement that runs in psql; the statement is left out then. A row
 # that nothing matches fails.
 #
-# A part of the scripts is compared here. "make equality" takes them all;
-# EQUALITY='copy2 triggers' those. EQUALITY_KEEP=directory keeps the files.
+# A part of the scripts is compared here. "make equality" takes them all, and with
+# MODE=cut each only up to its first statement that fails in psql, with MODE=steps
+# all of them as stepwise scripts: a VACUUM behind every fifth statement.
+# EQUALITY='copy2 triggers' takes those, EQUALITY_MODE is MODE, and
+# EQUALITY_KEEP=directory keeps the files.
 
 use strict;
 use warnings;
@@ -37,6 +40,9 @@ my @prepared = qw(create_function_c create_misc create_operator create_procedure
 my %not_ours = map { $_ => 1 } qw(test_setup infinite_recurse psql psql_crosstab);
 
 my $all     = ($ENV{EQUALITY} // '') eq 'all';
+my $mode    = $ENV{EQUALITY_MODE} // '';
+my %mode    = ('' => [], cut => [ cut => 1 ], steps => [ split => 5 ]);
+my @mode    = @{ $mode{$mode} // die "EQUALITY_MODE is cut or steps, not $mode" };
 my $workers = $all ? 2 : 1;
 my @nodes   = map {
 	tapmig_node("equal$_", conf => "wal_level = logical\nautovacuum = off\nmax_worker_processes = 16\n")
@@ -62,7 +68,7 @@ sub base
 
 $nodes[0]->safe_psql('postgres', q{CREATE DATABASE base_empty TEMPLATE template0 ENCODING UTF8 LOCALE 'C.UTF-8'});
 $nodes[0]->safe_psql('base_empty', 'CREATE EXTENSION tapmig');
-my $self = equality($nodes[0], 'base_empty', script_pieces(<<'END', {}), env => \%env);
+my $example = <<'END';
 \set table 'kept'
 CREATE TABLE :table (i int, "it's" text DEFAULT 'a;b');
 CREATE TABLE kept (i int);
@@ -76,10 +82,16 @@ BEGIN; INSERT INTO kept VALUES (4); COMMIT;
 CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END;
 CREATE TABLE differs AS SELECT clock_timestamp() AS at, 1 AS same;
 END
+my $self = equality($nodes[0], 'base_empty', script_pieces($example, {}), env => \%env);
 is(join('|', map { $_->[1] } @{ $self->{left} }), 'ERROR:  relation "kept" already exists', 'what fails in psql is left out');
-is("$self->{kept} of $self->{pieces}", '8 of 9', 'and nothing else');
+is("$self->{kept} of $self->{pieces} of $self->{all}", '8 of 9 of 15', 'and nothing else');
 is(join('', map { substr $_, 0, 1 } @{ $self->{differs} }), '<>', 'a difference is seen') or diag @{ $self->{differs} };
 is($self->{error}, '', 'no error of tapmig');
+is($self->{steps}, 0, 'one transaction');
+$self = equality($nodes[0], 'base_empty', script_pieces($example, {}), env => \%env, split => 2);
+is("$self->{kept} in $self->{steps}, @{[ map { substr $_, 0, 1 } @{ $self->{differs} } ]}", '8 in 8, < >', 'the same as a stepwise script');
+$self = equality($nodes[0], 'base_empty', script_pieces($example, {}), env => \%env, cut => 1);
+is("$self->{kept} of $self->{pieces}, @{ $self->{differs} }", '1 of 9, ', 'cut at what fails in psql');
 $self = equality($nodes[0], 'base_empty', script_pieces("CREATE TABLE a ();\nBEGIN;\nCREATE TABLE b ();\n", {}), env => \%env);
 is(join('|', map { "$_->[0]: $_->[1]" } @{ $self->{one} }), '', 'a transaction without an end is taken apart');
 
@@ -106,7 +118,7 @@ sub explained
 SKIP:
 {
 	my ($root, $problem) = $ENV{EQUALITY_SOURCE} ? ($ENV{EQUALITY_SOURCE}) : debian_source("postgresql-$major", '*/src/test/regress/*');
-	skip $problem, 4 unless $root;
+	skip $problem, 6 unless $root;
 
 	my ($regress)  = grep { -d } "$root/src/test/regress", glob("$root/*/src/test/regress");
 	my @scripts    = grep { !$not_ours{$_} } map { split ' ' } read_file("$regress/parallel_schedule") =~ /^test: (.*)/mg;
@@ -141,16 +153,17 @@ SKIP:
 				my $begun = time;
 				my $pieces = script_pieces(read_file("$regress/sql/$script.sql"), {});
 				my $r = eval {
-					equality($node, $first{$script} ? 'base_first' : 'base_later', $pieces, env => \%env,
+					equality($node, $first{$script} ? 'base_first' : 'base_later', $pieces, env => \%env, @mode,
 						$ENV{EQUALITY_KEEP} ? (keep => "$ENV{EQUALITY_KEEP}/$script") : ());
 				} // { error => $@ };
 				write_file("$results/$script", join '', map { s/\s*\n\s*/ /gr . "\n" } (
-					"kept $r->{kept}", "pieces $r->{pieces}", 'seconds ' . (time - $begun),
+					(map { "$_ " . ($r->{$_} // 0) } qw(kept all steps)), 'seconds ' . (time - $begun),
 					$r->{error} ? "error $r->{error}" : (),
 					$r->{psql} ? "error psql: $r->{psql}" : (),
 					(map { "statement $_->[1]: $_->[0]" } @{ $r->{one} }),
 					(map { "dump $_" } @{ $r->{differs} })));
-				diag "$script: " . ($r->{kept} // 'none') . ' statements, ' . @{ $r->{one} // [] } . ' of them in psql alone, '
+				diag "$script: " . ($r->{kept} // 'none') . ' of ' . ($r->{all} // 'no') . ' statements, '
+				  . ($r->{steps} ? "$r->{steps} steps, " : '') . @{ $r->{one} // [] } . ' in psql alone, '
 				  . @{ $r->{differs} // [] } . ' lines differ ' . ($r->{error} // '') if $ENV{EQUALITY};
 			}
 			1;
@@ -159,13 +172,16 @@ SKIP:
 	}
 	waitpid($_, 0) for @children;
 
-	my ($kept, %not) = (0);
+	my %sum = map { $_ => 0 } qw(kept all stepwise);
 	for my $script (@compared)
 	{
 		my $result = -e "$results/$script" ? read_file("$results/$script") : "error there is no result\n";
-
-		$kept += $1 if $result =~ /^kept (\d+)$/m;
+		my ($kept, $of, $steps, $seconds) = $result =~ /^kept (\d+)\nall (\d+)\nsteps (\d+)\nseconds (\d+)$/m;
 		my @unexplained;
+
+		$sum{kept} += $kept // 0;
+		$sum{all} += $of // 0;
+		$sum{stepwise}++ if $steps;
 
 		for my $line (split /\n/, $result)
 		{
@@ -175,14 +191,16 @@ SKIP:
 			  if !defined $kind || $kind eq 'error'
 			  || (($kind eq 'statement' || $kind eq 'dump') && !explained($script, $kind, $text));
 		}
-		is(scalar @unexplained, 0, "$script, $1 of $2 statements in $3 s")
-		  or diag map { substr($_, 0, 400) . "\n" } @unexplained[ 0 .. (@unexplained > 9 ? 9 : $#unexplained) ]
-		  if $result =~ /^kept (\d*)\npieces (\d*)\nseconds (\d*)/;
-		fail($script) if $result !~ /^kept/;
+		push @unexplained, 'error nothing was compared' if !defined $kept;
+		is(scalar @unexplained, 0, defined $kept ? "$script, $kept of $of statements in $seconds s" : $script)
+		  or diag map { substr($_, 0, 400) . "\n" } @unexplained[ 0 .. (@unexplained > 9 ? 9 : $#unexplained) ];
 	}
+	diag "$sum{kept} of $sum{all} statements of " . @compared . " scripts compared, $sum{stepwise} scripts stepwise" if $ENV{EQUALITY};
 	is_deeply([ map { $_->{shown} } grep { $wanted{ $_->{script} } && !$_->{used} } @rows ], [], 'each row of equality.tsv is needed');
 	cmp_ok(scalar @compared, '>=', $all ? 180 : $ENV{EQUALITY} ? 1 : 15, 'scripts');
-	cmp_ok($kept, '>=', $all ? 25000 : $ENV{EQUALITY} ? 1 : 4000, 'statements');
+	cmp_ok($sum{kept}, '>=', $mode eq 'cut' || ($ENV{EQUALITY} && !$all) ? 1 : $all ? 25000 : 4000, 'statements');
+	cmp_ok($sum{stepwise}, '>', 0, 'stepwise scripts') if !$ENV{EQUALITY} || $all;
+	cmp_ok(@compared - $sum{stepwise}, '>', 0, 'and transactional ones') if !$ENV{EQUALITY} || ($all && $mode ne 'steps');
 }
 
 done_testing();
