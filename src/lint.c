@@ -809,10 +809,10 @@ lint_append_finding(StringInfo buf, const LintFinding *finding, const char *leve
 
 /*
  * Does with findings what tapmig.lint says: nothing; a WARNING for each (not
- * for notices); or TM007 where one is an error.
+ * for notices), unless they have been warned of; or TM007 where one is an error.
  */
 void
-lint_report(Script *script, List *findings, const Settings *settings)
+lint_report(Script *script, List *findings, const Settings *settings, bool warned)
 {
 	StringInfoData errors;
 	int			n_errors = 0;
@@ -838,7 +838,7 @@ lint_report(Script *script, List *findings, const Settings *settings)
 				rule = finding->rule;
 			}
 		}
-		else if (finding->level != LINT_NOTICE)
+		else if (finding->level != LINT_NOTICE && !warned)
 		{
 			StringInfoData line;
 

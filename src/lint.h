@@ -38,7 +38,8 @@ extern void lint_statement(void *lint, int index, Node *node,
 extern List *lint_end(Lint *lint);
 extern List *lint_script(Script *script, const Shape *shape,
 						 const Settings *settings);
-extern void lint_report(Script *script, List *findings, const Settings *settings);
+extern void lint_report(Script *script, List *findings, const Settings *settings,
+						bool warned);
 extern const char *lint_level_name(LintLevel level);
 
 #endif							/* TAPMIG_LINT_H */

@@ -168,7 +168,10 @@ migration_has_steps_done(const Request *request)
 		strcmp(progress->outcome, "abandoned") != 0;
 }
 
-/* What lint has to say of a script that is about to run. Errors: TM007. */
+/*
+ * What lint has to say of a script that is about to run. In a later try the
+ * tables may have grown: what is an error then is one. Errors: TM007.
+ */
 static void
 migration_lint(const Migration *migration)
 {
@@ -176,14 +179,15 @@ migration_lint(const Migration *migration)
 	MemoryContext context;
 	MemoryContext old;
 
-	if (request->warned || request->settings.lint == SETTINGS_ALLOW)
+	if (request->settings.lint == SETTINGS_ALLOW ||
+		(request->warned && request->settings.lint != SETTINGS_ERROR))
 		return;
 	context = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	lint_report(request->script,
 				lint_script(request->script, migration->shape, &request->settings),
-				&request->settings);
+				&request->settings, request->warned);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

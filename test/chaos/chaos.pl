@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--kinds K,K] [--keep-going] [--plant]
+# chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--kinds K,K] [--faults F,F] [--keep-going] [--plant]
 #
 # Random scripts, eight runners at once, and a fault injector; after each round
 # the ledger, the effects and the server are compared. "make chaos" starts it,
@@ -55,12 +55,13 @@ my $first      = 1;
 my $window     = 3;
 my $keep_going = 0;
 my $only       = '';
+my $faults     = '';
 my $plant      = 0;
 
 GetOptions('rounds=i' => \$rounds, 'seconds=i' => \$seconds, 'seed=i' => \$seed, 'first=i' => \$first,
 	'window=f' => \$window, 'kinds=s' => \$only, 'keep-going' => \$keep_going,
-	'plant' => \$plant)
-  or die "usage: chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--kinds K,K] [--keep-going] [--plant]\n";
+	'faults=s' => \$faults, 'plant' => \$plant)
+  or die "usage: chaos.pl [--rounds N] [--seconds N] [--seed N] [--first ROUND] [--window S] [--kinds K,K] [--faults F,F] [--keep-going] [--plant]\n";
 
 my $runners    = 8;
 my $bound      = 90;
@@ -140,8 +141,14 @@ sub plan_round
 	}
 	$plan{slots}[$runners] = { dice => dice($seed + 7919 * $round + 15485863), kind => 'other', track => undef };
 	$plan{slow} = $dice->(3);
-	my $n = 8 + $dice->(10);
-	my @weighted = ((qw(kill_client) x 3), (qw(terminate) x 3), (qw(terminate_worker) x 4), (qw(cancel) x 3),
+	# In every second round the server stays up: there the locks have their say
+	$plan{locks} = $dice->(2);
+	my $n = $plan{locks} ? 16 + $dice->(16) : 8 + $dice->(10);
+	my @weighted = $faults ne '' ? split(/,/, $faults)
+	  : $plan{locks}
+	  ? ((qw(lock) x 8), (qw(cross clash) x 6), (qw(snapshot) x 4), (qw(cancel_worker terminate_worker cancel) x 3),
+		(qw(terminate kill_client freeze_worker reload fill) x 2), qw(autovacuum freeze signal))
+	  : ((qw(kill_client) x 3), (qw(terminate) x 3), (qw(terminate_worker) x 4), (qw(cancel) x 3),
 		(qw(cancel_worker) x 2), qw(kill_backend kill_worker fast fill), (qw(immediate) x 2), (qw(signal freeze) x 2), (qw(lock) x 6), (qw(snapshot) x 4),
 		(qw(cross clash) x 3), qw(freeze_worker reload autovacuum kill_postmaster));
 	for (1 .. $n)
@@ -402,13 +409,17 @@ sub inject
 	elsif ($what eq 'kill_postmaster')
 	{
 		my $until = Time::HiRes::time() + $bound;
+		my $file = eval { value('SELECT 1'); read_file($node->data_dir . '/postmaster.pid') } // '';
+		my ($pid) = $file =~ /^(\d+)/;
 
 		$admin = undef;
-		my ($pid) = read_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+		return unless $pid;
 		$node->kill9;
 		Time::HiRes::usleep(10_000) while kill(0, $pid) && Time::HiRes::time() < $until;
-		# Not before its last process has seen it
-		Time::HiRes::usleep(50_000) while !$node->start(fail_ok => 1) && Time::HiRes::time() < $until;
+		# It starts when the last process of the old one has seen that it is gone
+		my @start = ('pg_ctl', '-s', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-o', '--cluster-name=main', 'start');
+		Time::HiRes::usleep(50_000) while system(@start) != 0 && Time::HiRes::time() < $until;
+		$node->_update_pid(1);
 	}
 	elsif ($what eq 'cross')
 	{
@@ -726,7 +737,8 @@ sub check_log
 	{
 		problem("log: $line")
 		  if $line =~ /PANIC|TRAP|XX000|XX001|XX002|signal (?:6|7|8|11)\b|could not be recorded|WARNING:.*(?:leak|still referenced|still active|already a transaction|no transaction|you don.t own|worker lost)/
-		  && $line !~ /terminating connection because of crash/;
+		  # Core's startup process says the last one when the postmaster is killed
+		  && $line !~ /terminating connection because of crash|could not signal for checkpoint/;
 	}
 	$log_offset = tell($fh);
 	close($fh);

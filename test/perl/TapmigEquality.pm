@@ -446,6 +446,7 @@ sub equality
 	}
 	$r{kept} = grep { $_->{kind} eq 'sql' && !$_->{added} } _wanted($pieces);
 	$r{left} = [ map { [ $_->{text}, $_->{failed} ] } grep { $_->{failed} } @$pieces ];
+	write_file("$dir/left", join '', map { ($_->{failed} // $_->{kind}) . "\t" . $_->{text} =~ s/\s+/ /gr . "\n" } grep { $_->{failed} || $_->{kind} eq 'refused' } @$pieces);
 	return \%r;
 }
 

@@ -245,6 +245,39 @@ for my $directive ('requires', 'compensates')
 	is(sql_value($node, "SELECT tapmig.is_applied('23')"), 'f', "$directive: nothing is recorded");
 }
 
+# Tables grow in the pause: what lint refuses then is refused, and what would lose
+# rows; and what was registered meanwhile is not run.
+sql_try($node, 'CREATE TABLE grows (a int, b text)');
+for my $case (
+	[ 'lint',      '24_lint', 'ALTER TABLE grows ALTER a TYPE bigint', '-c tapmig.lint=error -c tapmig.lint_rows=100', 'TM007', qr/^lint refuses migration 24_lint/ ],
+	[ 'data_loss', '25_loss', 'ALTER TABLE grows DROP COLUMN b',       '-c tapmig.lint=off -c tapmig.data_loss=error', 'TM008', undef ],
+  )
+{
+	my ($what, $version, $script, $options, $code, $like) = @$case;
+	my $blocker = blocker('SELECT * FROM grows');
+	my $run     = session($node, options => "$fast $options");
+
+	$run->start('CALL tapmig.run($1, $2)', bind => [ $version, $script ]);
+	ok(waits_to_try_again($version), "$what: it pauses");
+	sql_try($node, q{INSERT INTO grows SELECT g, 'x' FROM generate_series(1, 1000) g});
+	sql_try($node, 'ANALYZE grows');
+	$blocker->try('COMMIT');
+	is_error($run->finish, $code, $like, "$what: the next try is refused");
+	sql_try($node, 'TRUNCATE grows');
+	sql_try($node, 'ANALYZE grows');
+}
+{
+	my $blocker = blocker('SELECT * FROM grows');
+	my $run     = session($node, options => "$fast -c tapmig.lint=error");
+
+	$run->start('CALL tapmig.run($1, $2)', bind => [ '26_by_hand', 'ALTER TABLE grows ADD c int' ]);
+	ok(waits_to_try_again('26_by_hand'), 'registered: it pauses');
+	is(sql_value($node, "SELECT tapmig.register('26_by_hand', 'ALTER TABLE grows ADD c int')"), 'registered', 'registered: in the pause');
+	$blocker->try('COMMIT');
+	is($run->finish->{value}, 'skipped', 'registered: the next try finds it');
+	is(sql_value($node, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'grows'::regclass AND attname = 'c'"), 0, 'registered: and runs nothing');
+}
+
 # Warnings and notices of the call come once, however often it is tried.
 {
 	my $blocker = blocker();

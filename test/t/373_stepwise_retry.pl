@@ -96,6 +96,18 @@ SQL
 	is(rows_of($node, "SELECT what FROM seen WHERE what LIKE '13%'"), "13 3s\n13 7s\n13 3s", 'settings: as the script and tapmig made them');
 }
 
+# A table that was empty has rows when the pause ends: they would be lost.
+{
+	my $blocker = blocker('CREATE TABLE grows (a int, b int)', 'COMMIT', 'BEGIN', 'SELECT * FROM grows');
+	my $run     = session($node, options => "$fast -c tapmig.data_loss=error");
+	start_run($run, '18_loss', "VACUUM u;\nALTER TABLE grows DROP COLUMN b;\n");
+	ok(waits_to_try_again('18_loss'), 'loss: the worker pauses');
+	sql_try($node, 'INSERT INTO grows VALUES (1, 1)');
+	$blocker->try('COMMIT');
+	is_error($run->finish, 'TM008', undef, 'loss: the next try is refused');
+	is(sql_value($node, 'SELECT b FROM grows'), 1, 'loss: nothing is lost');
+}
+
 # Statements that run alone.
 {
 	my $blocker = blocker();
