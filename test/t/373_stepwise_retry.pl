@@ -42,7 +42,7 @@ sub waits_to_try_again
 	my $pid     = $blocker->pid;
 	start_run($run, '10_step', "CREATE INDEX CONCURRENTLY u10 ON u (a);\nINSERT INTO seen VALUES ('10');\nALTER TABLE t ADD b int;\n");
 	ok(waits_to_try_again('10_step'), 'a step: the worker pauses');
-	is(sql_value($node, "SELECT count(*) FROM pg_locks WHERE pid = ${\ worker_pid($node) } AND locktype NOT IN ('virtualxid', 'advisory')"), 0, 'a step: it has the migration lock and nothing else');
+	ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE $a_worker AND query LIKE '%10_step: waits to try again' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND locktype NOT IN ('virtualxid', 'advisory')))"), 'a step: it has the migration lock and nothing else');
 	$blocker->try('COMMIT');
 	my $r = $run->finish;
 	is($r->{value}, 'applied', 'a step: applied when the blocker has gone');
