@@ -7,7 +7,8 @@
 # only. "make chaos ARGS=boundaries" starts it, test/t/701_boundaries.pl a part.
 #
 # A TRIAL is one of the scripts of TapmigChaos in a schema and a track of its own;
-# a side, the worker or the caller; a fault, at a place of its run:
+# a side, the worker, the caller of tapmig.run, or that of tapmig.apply; a fault, at
+# a place of its run:
 #	lock, deadlock	a lock could not be had: an error that is tried again
 #	full			an error of the disk
 #	cancel, terminate, kill		what comes from outside
@@ -31,7 +32,7 @@ use Test::More;
 use Time::HiRes ();
 
 my %opt = (seconds => 0, trials => 0, jobs => 2, seed => POSIX::floor(Time::HiRes::time() * 1000) % 1_000_000_000,
-	kinds => '', hows => 'lock,deadlock,full,cancel,terminate', sides => 'worker,caller', trial => '');
+	kinds => '', hows => 'lock,deadlock,full,cancel,terminate', sides => 'worker,caller,apply', trial => '');
 GetOptions(\%opt, qw(seconds=i trials=i jobs=i seed=i kinds=s hows=s sides=s trial=s))
   or die "usage: boundaries.pl [--seconds N] [--trials N] [--seed N] [--jobs N] [--kinds K,K] [--hows H,H] [--sides S,S] [--trial NAME]\n";
 
@@ -54,6 +55,7 @@ is(system("cc -shared -fPIC -O1 -Wall -I'$headers' -o $library " . top_dir() . '
 # earlier version. One transaction in the caller has no worker.
 my @kinds = $opt{kinds} ne '' ? split(/,/, $opt{kinds}) : grep { $_ ne 'requires' } sort keys %kinds;
 my %in_caller = map { $_ => 1 } qw(table alter wrapped fails read_levels crosses);
+my %without   = (worker => \%in_caller, caller => {}, apply => { map { $_ => 1 } 'read_levels', grep { !$in_caller{$_} } keys %kinds });
 
 # ---------------------------------------------------------------- one job
 
@@ -88,7 +90,7 @@ sub call
 
 	unlink $noted;
 	push @options, "-c session_preload_libraries=$library", "-c chaos_fault.file=$noted",
-	  "-c chaos_fault.how=$fault->{how}", "-c chaos_fault.side=$fault->{side}", "-c chaos_fault.again=$fault->{again}"
+	  "-c chaos_fault.how=$fault->{how}", "-c chaos_fault.side=" . ($fault->{side} eq 'worker' ? 'worker' : 'caller'), "-c chaos_fault.again=$fault->{again}"
 	  if $fault;
 	rows('SELECT 1');
 	$r = eval {
@@ -98,7 +100,8 @@ sub call
 		$r = $s->try("SET chaos_fault.at = $fault->{at}") if $fault;
 		if ($r->{ok})
 		{
-			$s->start('CALL tapmig.run($1, $2, track => $3)', bind => [ $version, $script->{sql}, $script->{track} ]);
+			my $call = ($fault->{side} // '') eq 'apply' ? 'SELECT tapmig.apply($1, $2, track => $3)' : 'CALL tapmig.run($1, $2, track => $3)';
+			$s->start($call, bind => [ $version, $script->{sql}, $script->{track} ]);
 			$r = $s->finish($bound);
 		}
 		$r;
@@ -243,7 +246,7 @@ sub all_trials
 	{
 		for my $side (split /,/, $opt{sides})
 		{
-			next if $side eq 'worker' && $in_caller{$kind};
+			next if $without{$side}{$kind};
 			for my $how (split /,/, $opt{hows})
 			{
 				for my $at (1 .. $places->{$kind}{$side})
@@ -251,7 +254,7 @@ sub all_trials
 					my $trial = {
 						kind => $kind, side => $side, at => $at, how => $how,
 						again => pick($dice, 0, 0, 0, 1, 2, 3, 4, 6, 9), retries => pick($dice, 0, 0, 1, 2),
-						second => $dice->(3) || $in_caller{$kind} ? '-'
+						second => $dice->(3) || !$places->{$kind}{worker} ? '-'
 						: (1 + $dice->($places->{$kind}{worker})) . ':' . pick($dice, qw(lock cancel full terminate)) };
 					$trial->{name} = name_of($trial);
 					push @trials, $trial;
@@ -296,13 +299,13 @@ sub job
 	{
 		for my $kind (@kinds)
 		{
-			$places{$kind}{$_} = $_ eq 'worker' && $in_caller{$kind} ? 0 : places($kind, $_) for qw(worker caller);
+			$places{$kind}{$_} = exists $without{$_}{$kind} ? 0 : places($kind, $_) for split /,/, $opt{sides};
 		}
 		my @all = all_trials(\%places);
 		$#all = $opt{trials} - 1 if $opt{trials} && @all > $opt{trials};
 		@trials = @all[ grep { $_ % $opt{jobs} == $i } 0 .. $#all ];
 	}
-	write_file("$result.plan", join("\n", map { "places $_ worker $places{$_}{worker}, caller $places{$_}{caller}" } sort keys %places) . "\n" . scalar(@trials) . " trials\n");
+	write_file("$result.plan", join("\n", map { my $k = $_; "places $k " . join ', ', map { "$_ $places{$k}{$_}" } sort keys %{ $places{$k} } } sort keys %places) . "\n" . scalar(@trials) . " trials\n");
 	my $fired = 0;
 	for my $trial (@trials)
 	{
