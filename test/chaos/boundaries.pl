@@ -17,9 +17,9 @@
 # a fault as well, goes on from there, and one without a fault ends it, each mark
 # left once.
 #
-# Without --trials and --seconds all of them are made. The seed gives their order,
-# and the name of a trial is all of it: --trial 'builds worker 17 lock 0 2 - 4711'.
-# A job has a server of its own.
+# Without --trials (of each job) and --seconds all of them are made, else any. The
+# seed gives their order, and the name of a trial is all of it:
+# --trial 'builds worker 17 lock 0 2 -'. A job has a server of its own.
 
 use strict;
 use warnings;
@@ -218,9 +218,12 @@ sub trial
 }
 
 # The places of an undisturbed run.
+my %places;
 sub places
 {
 	my ($kind, $side) = @_;
+
+	return $places{$kind}{$side} if $places{$kind}{$side};
 	my $script = set_up($kind);
 	my %trial = (name => "$kind, undisturbed", retries => 0);
 	my $r = call($script, \%trial, { side => $side, at => 1, how => 'count', again => 0 });
@@ -229,36 +232,38 @@ sub places
 	push @problems, "$kind, undisturbed: $r->{sqlstate} $r->{message}" if !$r->{ok};
 	clear($script);
 	my @noted = split /\n/, $r->{noted};
-	return scalar @noted;
+	return $places{$kind}{$side} = @noted;
 }
 
 sub name_of { return join ' ', map { $_[0]{$_} } qw(kind side at how again retries second); }
 
-# Every trial, in the seed's order. Retries of a lock cost a pause each: with
-# them, or without, by turns.
+# Retries of a lock cost a pause each: with them, or without, by turns.
+sub made_of
+{
+	my ($dice, $kind, $side, $how, $at) = @_;
+	my $trial = {
+		kind => $kind, side => $side, at => $at, how => $how,
+		again => pick($dice, 0, 0, 0, 1, 2, 3, 4, 6, 9), retries => pick($dice, 0, 0, 1, 2), second => '-' };
+
+	$trial->{second} = 1 + $dice->(places($kind, 'worker')) . ':' . pick($dice, qw(lock cancel full terminate))
+	  if !$dice->(3) && !$without{worker}{$kind};
+	$trial->{name} = name_of($trial);
+	return $trial;
+}
+
+# Every trial, in the seed's order.
 sub all_trials
 {
-	my ($places) = @_;
 	my $dice = dice($opt{seed});
 	my @trials;
 
 	for my $kind (@kinds)
 	{
-		for my $side (split /,/, $opt{sides})
+		for my $side (grep { !$without{$_}{$kind} } split /,/, $opt{sides})
 		{
-			next if $without{$side}{$kind};
 			for my $how (split /,/, $opt{hows})
 			{
-				for my $at (1 .. $places->{$kind}{$side})
-				{
-					my $trial = {
-						kind => $kind, side => $side, at => $at, how => $how,
-						again => pick($dice, 0, 0, 0, 1, 2, 3, 4, 6, 9), retries => pick($dice, 0, 0, 1, 2),
-						second => $dice->(3) || !$places->{$kind}{worker} ? '-'
-						: (1 + $dice->($places->{$kind}{worker})) . ':' . pick($dice, qw(lock cancel full terminate)) };
-					$trial->{name} = name_of($trial);
-					push @trials, $trial;
-				}
+				push @trials, made_of($dice, $kind, $side, $how, $_) for 1 .. places($kind, $side);
 			}
 		}
 	}
@@ -268,6 +273,22 @@ sub all_trials
 		@trials[ $i, $j ] = @trials[ $j, $i ];
 	}
 	return @trials;
+}
+
+# Any one.
+sub any_trial
+{
+	my ($dice) = @_;
+
+	while (1)
+	{
+		my $kind  = pick($dice, @kinds);
+		my @sides = grep { !$without{$_}{$kind} } split /,/, $opt{sides};
+
+		next unless @sides;
+		my $side = pick($dice, @sides);
+		return made_of($dice, $kind, $side, pick($dice, split /,/, $opt{hows}), 1 + $dice->(places($kind, $side)));
+	}
 }
 
 sub check_log
@@ -284,7 +305,8 @@ sub check_log
 sub job
 {
 	my ($i, $result) = @_;
-	my (%places, @trials, %made);
+	my $dice = dice($opt{seed} + 7919 * $i);
+	my ($fired, $all, %made, @trials) = (0, 0);
 
 	$node = tapmig_node("boundaries$i", conf => "restart_after_crash = on\nmax_worker_processes = 8\nautovacuum = off\nlog_error_verbosity = verbose\n");
 	rows('CREATE ROLE chaos_builder');
@@ -295,32 +317,29 @@ sub job
 		@trial{qw(kind side at how again retries second)} = split / /, $opt{trial};
 		@trials = (\%trial);
 	}
-	else
+	elsif (!$opt{seconds} && !$opt{trials})
 	{
-		for my $kind (@kinds)
-		{
-			$places{$kind}{$_} = exists $without{$_}{$kind} ? 0 : places($kind, $_) for split /,/, $opt{sides};
-		}
-		my @all = all_trials(\%places);
-		$#all = $opt{trials} - 1 if $opt{trials} && @all > $opt{trials};
-		@trials = @all[ grep { $_ % $opt{jobs} == $i } 0 .. $#all ];
+		my @every = all_trials();
+		@trials = @every[ grep { $_ % $opt{jobs} == $i } 0 .. $#every ];
 	}
-	write_file("$result.plan", join("\n", map { my $k = $_; "places $k " . join ', ', map { "$_ $places{$k}{$_}" } sort keys %{ $places{$k} } } sort keys %places) . "\n" . scalar(@trials) . " trials\n");
-	my $fired = 0;
-	for my $trial (@trials)
+	my $some = @trials == 0;
+	while (1)
 	{
 		my $before = @problems;
 
 		last if $opt{seconds} && Time::HiRes::time() - $began > $opt{seconds};
+		last if $some ? $opt{trials} && $all >= $opt{trials} : !@trials;
+		my $trial = eval { $some ? any_trial($dice) : shift @trials };
+		last if !$trial && push @problems, $@;
 		$fired++ if eval { trial($trial) } // do { push @problems, "$trial->{name}: $@"; 0 };
 		$made{"$trial->{side} $trial->{how}"}++;
+		$all++;
 		print STDERR "# VIOLATION $_\n" for @problems[ $before .. $#problems ];
 	}
 	push @problems, "ledger: @{[ map { $_ // '' } @$_ ]}" for rows('SELECT * FROM tapmig.verify()');
 	check_log();
-	my $all = 0;
-	$all += $_ for values %made;
 	write_file($result, join "\n", "made $all", "fired $fired", (map { "of $_ $made{$_}" } sort keys %made), (map { s/\s*\n\s*/ /gr } map { "problem $_" } @problems), '');
+	write_file("$result.places", join "\n", map { my $k = $_; "places $k: " . join ', ', map { "$_ $places{$k}{$_}" } sort keys %{ $places{$k} } } sort keys %places);
 	$admin = undef;
 	$node->stop('fast');
 	return;
@@ -354,6 +373,6 @@ for my $i (0 .. $opt{jobs} - 1)
 }
 cmp_ok($sum{made}, '>', 0, 'trials');
 cmp_ok($sum{fired}, '>=', $sum{made} * 0.9, 'and their faults');
-note read_file("$scratch/result0.plan") if -e "$scratch/result0.plan";
+note read_file("$scratch/result0.places") if -e "$scratch/result0.places";
 note "$_: $sum{$_}" for sort keys %sum;
 done_testing();

@@ -66,7 +66,7 @@ GetOptions('rounds=i' => \$rounds, 'seconds=i' => \$seconds, 'seed=i' => \$seed,
 my $runners    = 8;
 my $bound      = 90;
 my $began      = Time::HiRes::time();
-my $node       = tapmig_node('main', conf => <<'CONF');
+my $node       = tapmig_node($plant ? 'planted' : 'main', conf => <<'CONF');
 restart_after_crash = on
 dynamic_shared_memory_type = mmap
 max_worker_processes = 5
@@ -417,7 +417,7 @@ sub inject
 		$node->kill9;
 		Time::HiRes::usleep(10_000) while kill(0, $pid) && Time::HiRes::time() < $until;
 		# It starts when the last process of the old one has seen that it is gone
-		my @start = ('pg_ctl', '-s', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-o', '--cluster-name=main', 'start');
+		my @start = ('pg_ctl', '-s', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-o', '--cluster-name=' . $node->name, 'start');
 		Time::HiRes::usleep(50_000) while system(@start) != 0 && Time::HiRes::time() < $until;
 		$node->_update_pid(1);
 	}
@@ -666,6 +666,7 @@ sub check
 	$marks{ $_->[0] }{ $_->[1] } = $_->[2] for rows("SELECT version, step, count(*) FROM $s.marks GROUP BY 1, 2");
 	problem("$when: ledger: " . join('|', map { $_ // '' } @$_)) for rows('SELECT * FROM tapmig.verify()');
 	problem("$when: the migration lock is held") if value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 3");
+	problem("$when: a lock is held by nobody: " . join('|', map { $_ // '' } @$_)) for rows('SELECT locktype, database, relation, mode FROM pg_locks l WHERE NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid)');
 	problem("$when: the history has $_->[0] $_->[1]") for grep { !$kinds{ ($plan->{scripts}{ $_->[0] } // {})->{kind} // '' }{free} } @others;
 	problem("$when: version $_ is there more than once") for grep { $applied{$_} > 1 } keys %applied;
 	for my $track (@{ $plan->{tracks} })
@@ -874,6 +875,7 @@ my @plants = (
 	[ 'an attempt that runs in the end', "UPDATE tapmig.attempts SET outcome = 'running'", qr/attempt is still running: 101/ ],
 	[ 'not all is applied in the end', 'SELECT 1', qr/^round 0: 2 of 4 are applied in the end/ ],
 	[ 'the migration lock is held', "SELECT tapmig.apply('900', 'SELECT 1', track => 'planted')", qr/the migration lock is held/, 1 ],
+	[ 'a lock is left', "BEGIN; LOCK TABLE r0.shared; PREPARE TRANSACTION 'planted'", qr/a lock is held by nobody: relation/ ],
 	[ 'a session is left', 'SELECT 1', qr/planted: a session or worker is left/, 1 ],
 	[ 'a version is called applied and is not', 'SELECT 1', qr/104_table: was reported as applied and is not in the ledger/, 0, sub { $_[0]{said}{104} = 1 } ],
 	[ 'a version is applied twice', 'SELECT 1', qr/102_table: was reported as applied 2 times/, 0, sub { $_[0]{said}{102} = 2 } ],
@@ -923,6 +925,7 @@ sub plant_all
 			check_log();
 		}
 		ok((grep { /$like/ } @problems) > 0, "$what: found") or diag join "\n", @problems;
+		sql_try($node, "ROLLBACK PREPARED 'planted'", dbname => 'planted');
 		$database = 'postgres';
 		unlink glob($node->data_dir . '/pg_dynshmem/mmap.planted*');
 		$node->safe_psql('template1', 'DROP DATABASE planted WITH (FORCE)');

@@ -199,7 +199,7 @@ SKIP:
 		  or diag map { substr($_, 0, 400) . "\n" } @unexplained[ 0 .. (@unexplained > 9 ? 9 : $#unexplained) ];
 	}
 	diag "$sum{kept} of $sum{all} statements of " . @compared . " scripts compared, $sum{stepwise} scripts stepwise" if $ENV{EQUALITY};
-	is_deeply([ map { $_->{shown} } grep { $wanted{ $_->{script} } && !$_->{used} } @rows ], [], 'each row of equality.tsv is needed');
+	is_deeply([ map { $_->{shown} } grep { $wanted{ $_->{script} } && !$_->{used} } @rows ], [], 'each row of equality.tsv is needed') if $mode ne 'cut';
 	cmp_ok(scalar @compared, '>=', $all ? 180 : $ENV{EQUALITY} ? 1 : 15, 'scripts');
 	cmp_ok($sum{kept}, '>=', $mode eq 'cut' || ($ENV{EQUALITY} && !$all) ? 1 : $all ? 25000 : 4000, 'statements');
 	cmp_ok($sum{stepwise}, '>', 0, 'stepwise scripts') if !$ENV{EQUALITY} || $all;
