@@ -70,7 +70,7 @@ sub rows
 	{
 		my $r = eval { $admin //= session($node); $admin->try($sql) };
 		return @{ $r->{rows} } if $r && $r->{ok};
-		my $lost = !$r || $r->{sqlstate} =~ /^(?:57P0|08|S)/;
+		my $lost = !$r || $r->{sqlstate} =~ /^(?:57P0|08)/ || $r->{message} =~ /closed the connection|no connection/;
 		$admin = undef;
 		die "$sql: $r->{sqlstate} $r->{message}" if !$lost;
 		die "$sql: the server is not there" if Time::HiRes::time() > $until;
@@ -368,7 +368,7 @@ for my $i (0 .. $opt{jobs} - 1)
 	my $result = -e "$scratch/result$i" ? read_file("$scratch/result$i") : "problem job $i has no result\n";
 	my @bad = $result =~ /^problem (.*)/mg;
 
-	is(scalar @bad, 0, "job $i, seed $opt{seed}") or diag map { "$_\n" } @bad[ 0 .. ($#bad > 20 ? 20 : $#bad) ];
+	is(scalar @bad, 0, "job $i, seed $opt{seed}") or diag map { substr($_, 0, 500) . "\n" } @bad[ 0 .. ($#bad > 20 ? 20 : $#bad) ];
 	$sum{$1} += $2 while $result =~ /^(made|fired|of .*) (\d+)$/mg;
 }
 cmp_ok($sum{made}, '>', 0, 'trials');
