@@ -136,6 +136,27 @@ stepwise_cut(Stepwise *s, int cut)
 }
 
 /*
+ * Whether a step that an earlier attempt left running is the one that has that
+ * number now, so that its effect speaks for it. What another text is to drop or
+ * detach need never have been there; an index is what its definition says.
+ */
+static bool
+stepwise_is_same_step(const Stepwise *s, const LedgerProgress *earlier, int step)
+{
+	int			from;
+	int			to;
+	int			alone;
+
+	if (step > s->shape->steps || step > earlier->steps)
+		return false;
+	stepwise_range(s, step, &from, &to);
+	alone = stepwise_alone(s, from, to);
+	return (alone >= 0 && strcmp(s->shape->statements[alone].command, "CREATE INDEX") == 0) ||
+		request_same_bytes(s->progress.fingerprints[step - 1],
+						   earlier->fingerprints[step - 1]);
+}
+
+/*
  * Takes over what an earlier attempt has done. Errors: TM001 where a finished
  * step's text is another one now.
  */
@@ -179,7 +200,8 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	}
 	s->progress.steps_done = earlier->steps_done;
 	s->progress.settings = earlier->settings;
-	if (earlier->step_running == earlier->steps_done + 1)
+	if (earlier->step_running == earlier->steps_done + 1 &&
+		stepwise_is_same_step(s, earlier, earlier->step_running))
 		s->progress.step_running = earlier->step_running;
 	if (earlier->steps_done > 0 || earlier->step_running > 0)
 		ereport(NOTICE,

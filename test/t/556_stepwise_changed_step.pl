@@ -1,0 +1,63 @@
+# The step that was interrupted has another text when the script is run again: what
+# it would drop or detach is not there, which is no effect of the step before.
+
+use strict;
+use warnings;
+
+use TapmigStepwise;
+use TapmigTest;
+use Test::More;
+
+my $node = tapmig_node('main');
+
+sql_try($node, $_) for 'CREATE TABLE t (a int, b int)', 'CREATE INDEX t_a ON t (a)',
+  'CREATE TABLE p (a int) PARTITION BY RANGE (a)', 'CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)',
+  'CREATE TABLE other (a int)', 'CREATE INDEX t_b ON t (b)';
+
+# Interrupts a step that waits for an old transaction.
+sub interrupted
+{
+	my ($version, $script, $table) = @_;
+	my $holder = session($node);
+	my $run    = session($node);
+
+	$holder->try($_) for 'BEGIN', "LOCK TABLE $table IN ACCESS SHARE MODE";
+	start_run($run, $version, $script);
+	wait_blocked($node, worker_pid($node));
+	$run->cancel;
+	is_error($run->finish, '57014', undef, "$version: cancelled");
+	ok(no_worker($node), "$version: no worker is left");
+	is(sql_value($node, "SELECT step_running FROM tapmig.attempts WHERE version = '$version'"), 2, "$version: in its second step");
+	$holder->close;
+	return;
+}
+
+interrupted('1', "INSERT INTO other VALUES (1);\nDROP INDEX CONCURRENTLY t_a;\n", 't');
+is_error(run($node, '1', "INSERT INTO other VALUES (1);\nDROP INDEX CONCURRENTLY t_typo;\n"), '42704', qr/"t_typo" does not exist/, 'an index that never was is not taken for dropped');
+my $r = run($node, '1', "INSERT INTO other VALUES (1);\nDROP INDEX CONCURRENTLY t_a;\n");
+is($r->{value}, 'applied', 'the right name: applied') or diag explain $r;
+is(sql_value($node, "SELECT to_regclass('t_a')"), undef, 'and gone');
+
+interrupted('2', "INSERT INTO other VALUES (2);\nALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;\n", 'p');
+is_error(run($node, '2', "INSERT INTO other VALUES (2);\nALTER TABLE p DETACH PARTITION other CONCURRENTLY;\n"), '55000', qr/"p1" already pending detach/, 'a table that never was a partition is not taken for detached');
+is(run($node, '2', "INSERT INTO other VALUES (2);\nALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;\n")->{value}, 'applied', 'the right name: applied');
+is(sql_value($node, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'p'::regclass"), 0, 'and detached');
+
+# An index that was built under another spelling is that index.
+{
+	my $gate = holder($node);
+	my $run  = session($node);
+
+	start_run($run, '3', "INSERT INTO other VALUES (3);\nCREATE INDEX CONCURRENTLY t_new ON t (a);\n");
+	ok(wait_build($node), 'a build waits');
+	sql_try($node, 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
+	ok(!$run->finish->{ok}, 'and is terminated');
+	$gate->close;
+	ok(no_worker($node), 'no worker is left');
+	sql_try($node, 'REINDEX INDEX CONCURRENTLY t_new');
+	is(valid($node, 't_new'), 't', 'somebody makes its index valid');
+	is(run($node, '3', "INSERT INTO other VALUES (3);\nCREATE INDEX CONCURRENTLY t_new ON public.t USING btree (a);\n")->{value}, 'applied', 'the next run takes it for built, however it is written');
+}
+is(sql_value($node, 'SELECT count(*) FROM other'), 3, 'each first step ran once');
+is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
+done_testing();
