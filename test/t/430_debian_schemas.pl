@@ -138,10 +138,11 @@ SKIP:
 	my ($root, $problem) = debian_package('zabbix-server-pgsql');
 	skip $problem, 6 unless $root;
 
-	# The order of the package's README; 34 MB, among them a script that is
+	# The order of the package's README; 34 MB, and up to 6.0 a script that is
 	# wrapped in START TRANSACTION and COMMIT.
-	my @names   = qw(schema images data double history_pk_prepare);
-	my @scripts = map { gunzipped("$root/usr/share/zabbix-server-pgsql/$_.sql.gz") } @names;
+	my $dir     = "$root/usr/share/zabbix-server-pgsql";
+	my @names   = (qw(schema images data), grep { -e "$dir/$_.sql.gz" } qw(double history_pk_prepare));
+	my @scripts = map { gunzipped("$dir/$_.sql.gz") } @names;
 
 	compare('zabbix-server-pgsql',
 		{ map { (sprintf('%03d_%s.sql', $_ + 1, $names[$_]) => $scripts[$_]) } 0 .. $#names },
@@ -151,18 +152,41 @@ SKIP:
 SKIP:
 {
 	my ($root, $problem) = debian_package('bacula-director-pgsql');
-	skip $problem, 15 unless $root;
+	skip $problem, 9 unless $root;
 
 	my $data    = "$root/usr/share/dbconfig-common/data/bacula-director-pgsql";
 	my $install = read_file("$data/install/pgsql");
-	my %upgrade = map { $_ => read_file("$data/upgrade/pgsql/$_") } qw(3.0.0 5.0.0 5.2.0 7.2.0 9.0.0);
+	my %upgrade = map { m{/pgsql/([0-9.~]+)$} ? ($1 => read_file($_)) : () } glob("$data/upgrade/pgsql/*");
+	my $newer   = exists $upgrade{'15.0.0'};
 
 	# A shell script around a here document: SQL is what stands in that.
 	my ($indexes) = read_file("$root/usr/share/dbconfig-common/scripts/bacula-director-pgsql/upgrade/pgsql/7.4.1")
 	  =~ /<<END-OF-DATA[^\n]*\n(.*?)^END-OF-DATA$/ms;
 	like($indexes, qr/CREATE INDEX/, 'bacula-director-pgsql: SQL was found in the shell script');
 
-	my $back = <<'SQL';
+	# Behind 9.0.0 come upgrades of bacula 11, 13 and 15.
+	my $back = $newer ? <<'SQL' : '';
+DROP TABLE MalwareMD5, MalwareSHA256, FileEvents, MetaEmail, MetaAttachment,
+  TagJob, TagClient, TagMedia, TagObject, Object, Events, FileMedia;
+DROP EXTENSION pg_trgm;
+DELETE FROM Status WHERE JobStatus IN ('l', 'L', 'u', 'w', 'q', 'W');
+DROP TABLE JobHisto;
+ALTER TABLE Job DROP COLUMN RealStartTime, DROP COLUMN isVirtualFull,
+  DROP COLUMN CompressRatio, DROP COLUMN Rate, DROP COLUMN LastReadStorageId,
+  DROP COLUMN LastReadDevice, DROP COLUMN WriteStorageId, DROP COLUMN WriteDevice,
+  DROP COLUMN StatusInfo, DROP COLUMN Encrypted, DROP COLUMN PriorJob;
+CREATE TABLE JobHisto (LIKE Job);
+ALTER TABLE Media DROP COLUMN Protected, DROP COLUMN UseProtect, DROP COLUMN VolEncrypted;
+ALTER TABLE FileSet DROP COLUMN Content;
+ALTER TABLE Client DROP COLUMN Plugins;
+ALTER TABLE pool DROP COLUMN maxpoolbytes;
+CREATE TABLE Filename (FilenameId serial PRIMARY KEY, Name text NOT NULL);
+ALTER TABLE File DROP COLUMN Filename, ADD COLUMN FilenameId integer NOT NULL;
+CREATE INDEX file_jpfid_idx ON File (JobId, PathId, FilenameId);
+ALTER TABLE unsavedfiles DROP COLUMN filename, ADD COLUMN filenameid integer NOT NULL;
+CREATE INDEX job_jobtdate_idx ON job (jobtdate);
+SQL
+	$back .= <<'SQL';
 DROP INDEX job_jobtdate_idx, media_poolid_idx, media_storageid_idx;
 ALTER TABLE pool DROP COLUMN cacheretention;
 ALTER TABLE media DROP COLUMN volparts, DROP COLUMN volcloudparts,
@@ -187,31 +211,25 @@ ALTER TABLE pool DROP COLUMN ActionOnPurge;
 UPDATE Version SET VersionId = 10;
 SQL
 
-	my %files = (
-		'1.0_install.sql'    => $install,
-		'1.1_taken_back.sql' => $back,
-		'3.0.0.sql'          => $upgrade{'3.0.0'},
-		'7.2.0.sql'          => $upgrade{'7.2.0'},
-		'9.0.0.sql'          => $upgrade{'9.0.0'});
-
 	# psql has gone past an error in three places for years: client_min_messages
 	# can't be "fatal" any more. A migration stops there, so these lines go.
 	my $no_fatal = sub { return $_[0] =~ s/^set client_min_messages (?:=|to) '?fatal'?;\n//imgr };
-	$files{'7.4.1.sql'} = $no_fatal->($indexes);
-
-	# Two upgrades consist of several transactions: as they stand, they are stepwise.
-	for my $version (qw(5.0.0 5.2.0))
+	my @order = (qw(3.0.0 5.0.0 5.2.0 7.2.0), '7.4.1', '9.0.0', $newer ? ('11.0.0~1017', '11.0.0', '13.0.0', '15.0.0') : ());
+	is(scalar(grep { !exists $upgrade{$_} } grep { $_ ne '7.4.1' } @order) . ' ' . keys(%upgrade), '0 ' . (@order - 1),
+		'bacula-director-pgsql: all upgrades are known');
+	$upgrade{'7.4.1'} = $indexes;
+	my %files = ('1.0_install.sql' => $install, '1.1_taken_back.sql' => $back);
+	for my $version (@order)
 	{
-		my $sql = $no_fatal->($upgrade{$version});
-		cmp_ok(scalar(() = $sql =~ /^COMMIT;$/mg), '>=', 2, "$version consists of several transactions");
-		$files{"$version.sql"} = $sql;
+		$files{ $version =~ s/11\.0\.0~/10./r . '.sql' } = $no_fatal->($upgrade{$version});
 	}
 
+	# Some upgrades consist of several transactions: as they stand, they are stepwise.
+	my $several = grep { (() = /^commit;$/img) >= 2 } values %files;
+	is($several, $newer ? 5 : 2, 'bacula-director-pgsql: upgrades of several transactions');
+
 	compare('bacula-director-pgsql', \%files,
-		[
-			map { [$_] } $install, $back, @upgrade{qw(3.0.0 5.0.0 5.2.0 7.2.0)},
-			$indexes, $upgrade{'9.0.0'}
-		]);
+		[ map { [$_] } $install, $back, map { $upgrade{$_} } @order ], times => $newer ? 8 : 0);
 }
 
 note("$dumps_compared packages compared");
