@@ -18,28 +18,45 @@ die() {
 }
 
 # fetch DIR MAJOR: the unpacked source in DIR/source. apt's lists are our own: the
-# machine's may have no source packages.
+# machine's may have no source packages. The version that the machine has is
+# preferred, then the newest; a mirror need not have what its lists name.
 fetch() {
-  local file parts=$1/parts options
+  local file parts=$1/parts options version versions
 
-  mkdir -p "$parts" "$1/state/lists/partial" "$1/cache/archives/partial"
-  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+  rm -rf "$parts" "$1/source"
+  mkdir -p "$parts" "$1/source" "$1/state/lists/partial" "$1/cache/archives/partial"
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
     [ ! -r "$file" ] || sed 's/^Types: *deb *$/Types: deb-src/; s/^deb /deb-src /' "$file" >"$parts/${file##*/}"
   done
   options=(-q -o "Dir::State=$1/state" -o Dir::State::status=/var/lib/dpkg/status -o "Dir::Cache=$1/cache"
     -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$parts" -o APT::Sandbox::User=root)
-  rm -rf "$1"/postgresql-* "$1/source"
-  apt-get "${options[@]}" update &&
-    (cd "$1" && apt-get "${options[@]}" source "postgresql-$2") &&
-    mv "$1"/postgresql-*/ "$1/source"
+  cd "$1" || return 1
+  # One source that cannot be had need not be the one that has it.
+  apt-get "${options[@]}" update
+  mapfile -t versions < <({
+    dpkg-query -W -f='${source:Version}\n' "postgresql-$2"
+    apt-cache "${options[@]}" showsrc "postgresql-$2" | sed -n 's/^Version: //p' | sort -rV
+  } 2>/dev/null)
+  for version in "${versions[@]}"; do
+    rm -f postgresql-*
+    if apt-get "${options[@]}" source --download-only "postgresql-$2=$version"; then
+      tar -xf postgresql-*.orig.tar.* -C source --strip-components=1 && return
+    fi
+  done
+  [ "${#versions[@]}" -gt 0 ] || echo "E: not among the sources"
+  return 1
 }
 
+# With what the tests use of the server, the contrib modules' libraries too.
+# PostgreSQL makes its headers only in a make that no other make has called.
 build() {
+  unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
   cd "$1/source" &&
-    ./configure --prefix="$1/pg" --enable-cassert --enable-debug --enable-tap-tests \
-      --with-openssl --with-uuid=e2fs --without-icu --without-readline CFLAGS='-O1 -g' &&
-    make -j"$(nproc)" && make -C contrib -j"$(nproc)" &&
-    make install DESTDIR="$1/new" && make -C contrib install DESTDIR="$1/new"
+    ./configure --prefix="$1/pg" --enable-cassert --enable-debug --enable-tap-tests --with-openssl \
+      --with-uuid=e2fs --with-icu --with-libxml --with-libxslt --with-lz4 --with-zstd \
+      --without-readline CFLAGS='-O1 -g' &&
+    make -s -j"$(nproc)" && make -s -C contrib -j"$(nproc)" &&
+    make -s install DESTDIR="$1/new" && make -s -C contrib install DESTDIR="$1/new"
 }
 
 bash "$TOP/test/lib/packages.sh" assert || exit 1
@@ -47,9 +64,12 @@ major=$(bash "$TOP/test/lib/packages.sh" major)
 dir=$TOP/build/assert/$major
 mkdir -p "$dir"
 
+# Two at once take turns.
+exec 8>"$dir/lock"
+flock 8
 if [ ! -x "$dir/pg/bin/pg_config" ]; then
   echo "== PostgreSQL $major with assertions, built once in ${dir#"$TOP"/}"
-  fetch "$dir" "$major" >"$dir/fetch.log" 2>&1 </dev/null ||
+  (fetch "$dir" "$major") >"$dir/fetch.log" 2>&1 </dev/null ||
     die "apt gets no source of postgresql-$major: $(grep '^E: ' "$dir/fetch.log" | tail -n 1)"
   rm -rf "$dir/new"
   (build "$dir") >"$dir/build.log" 2>&1 </dev/null || die "$(tail -n 20 "$dir/build.log")"
@@ -57,5 +77,6 @@ if [ ! -x "$dir/pg/bin/pg_config" ]; then
   mv "$dir/new$dir/pg" "$dir/pg"
   rm -rf "$dir/new" "$dir/source"
 fi
+exec 8>&-
 
 PG_CONFIG=$dir/pg/bin/pg_config exec bash "$TOP/test/lib/run.sh" "$@"

@@ -29,7 +29,8 @@ packages_test() {
 
 packages_assert() {
   packages_test "$1"
-  printf '%s\n' dpkg-dev=dpkg-source bison=bison flex=flex libssl-dev uuid-dev zlib1g-dev
+  printf '%s\n' bison=bison flex=flex pkg-config=pkg-config libssl-dev uuid-dev zlib1g-dev \
+    libicu-dev libxml2-dev libxslt1-dev liblz4-dev libzstd-dev
 }
 
 packages_roots() {
