@@ -5,7 +5,8 @@
 #   make demo           a tour on a throw-away server; installs what it lacks
 #   make test           all tests, likewise; TESTS='name ...' for some of them
 #   make test-all       the same on PostgreSQL 15, 17 and 18, as root, in roots of
-#                       Debian under build/; TEST_ON='17 18' for some versions
+#                       Debian under build/; TEST_ON='17 18' for some versions,
+#                       TEST_MINUTES=45 for what can be begun in that time
 #   make test-assert    the same on a PostgreSQL with assertions, built under build/
 #   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
 #   make equality       psql against tapmig on all of PostgreSQL's own scripts (long);

@@ -6,6 +6,9 @@
 # skipped whole counts as one skipped; one that dies, runs over its bound or has
 # no valid plan as one failed, beside the assertions that it made. PG_TEST_BOUND:
 # the bound of a file, in seconds.
+#
+# TEST_UNTIL=seconds since 1970: no file is begun after that; each that is left
+# counts as one skipped.
 
 use strict;
 use warnings;
@@ -16,6 +19,7 @@ use TAP::Harness;
 my ($counts, @files) = @ARGV;
 my $bound = $ENV{PG_TEST_BOUND} // 1200;
 my $jobs  = $ENV{PG_TEST_JOBS} // 2;
+my $until = $ENV{TEST_UNTIL} || 0;
 
 my $harness = TAP::Harness->new({
 	verbosity => 0,
@@ -26,7 +30,11 @@ my $harness = TAP::Harness->new({
 	merge     => 0,
 	exec      => sub {
 		my ($self, $file) = @_;
-		return [ 'timeout', '-k', '20', $bound, $^X, $file ];
+		my $left = $until - time;
+
+		return [ $^X, '-e', 'print "1..0 # SKIP no time is left\n"' ] if $until && $left <= 0;
+		# A file that hangs is ended before the whole run is.
+		return [ 'timeout', '-k', '20', $until && $left + 540 < $bound ? $left + 540 : $bound, $^X, $file ];
 	},
 });
 my $all = $harness->runtests(map { [ $_, basename($_) ] } @files);
