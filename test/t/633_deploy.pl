@@ -185,7 +185,7 @@ SKIP:
 	is($compose->{services}{migrate}{restart}, 'no', 'compose.yaml: and are not retried');
 
 	my ($root, $problem) = debian_package('docker-compose');
-	my ($schema) = $root ? glob("$root/usr/lib/python3/dist-packages/compose/config/compose_spec.json") : ();
+	my ($schema) = $root ? grep { -e } "$root/usr/lib/python3/dist-packages/compose/config/compose_spec.json" : ();
 	skip $problem // 'no schema in the package', 2 unless $schema;
 	skip 'there is no jsonschema for Python here', 2 if system("$yaml_python -c 'import jsonschema' 2>/dev/null") != 0;
 	my @check = ($yaml_python, '-c', 'import json, sys, yaml, jsonschema; jsonschema.validate(yaml.safe_load(open(sys.argv[2])), json.load(open(sys.argv[1])))', $schema);
