@@ -236,7 +236,7 @@ pause() {
 
 # --------------------------------------------------------------------- signals
 
-# shellcheck disable=SC2317 # called by the trap
+# shellcheck disable=SC2317,SC2329 # called by the trap
 on_signal() {
 	stopped=yes
 	if [ -n "$child" ]; then kill -TERM "$child" 2>/dev/null; fi
