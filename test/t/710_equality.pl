@@ -8,7 +8,8 @@
 # a script is one migration, and goes the way of any: a file and "tapmig up".
 #
 # A difference that is not tapmig's fault stands in equality.tsv, with the
-# reason: script, kind, pattern, why. Kind "dump": the pattern matches lines of
+# reason: script, kind, pattern, why, and the last PostgreSQL that it is for, if
+# there is one. Kind "dump": the pattern matches lines of
 # the difference, '<' psql's, '>' tapmig's. Kind "statement": it matches tapmig's
 # error on a statement that runs in psql; the statement is left out then. A row
 # that nothing matches fails; one of kind "statement steps" counts with that MODE only.
@@ -103,10 +104,10 @@ is(join('|', map { "$_->[0]: $_->[1]" } @{ $self->{one} }), '', 'a transaction w
 my @rows;
 for my $line (grep { /\S/ && !/^#/ } split /\n/, read_file(top_dir() . '/test/equality.tsv'))
 {
-	my ($script, $kind, $pattern, $why) = split /\t/, $line;
+	my ($script, $kind, $pattern, $why, $last) = split /\t/, $line;
 
 	die "equality.tsv: $line" unless length($why // '') > 20 && $kind =~ s/^(dump|statement)(?: (steps))?$/$1/;
-	next if defined $2 && $2 ne $mode;
+	next if defined $2 && $2 ne $mode || $last && $major > $last;
 	push @rows, { script => $script, kind => $kind, pattern => qr/$pattern/, used => 0, shown => "$script $kind $pattern" };
 }
 
