@@ -37,6 +37,21 @@ my $harness = TAP::Harness->new({
 		return [ 'timeout', '-k', '20', $until && $left + 540 < $bound ? $left + 540 : $bound, $^X, $file ];
 	},
 });
+
+# Why something was skipped, at the end
+my %why;
+$harness->callback(
+	made_parser => sub {
+		my ($parser, $job) = @_;
+		my $file = $job->[1];
+		$parser->callback(
+			ALL => sub {
+				my ($line) = @_;
+				$why{$file}{ $line->explanation }++
+				  if ($line->is_test || $line->is_plan) && $line->has_skip && length $line->explanation;
+			});
+	});
+
 my $all = $harness->runtests(map { [ $_, basename($_) ] } @files);
 my ($passed, $failed, $skipped) = (0, 0, 0);
 
@@ -58,6 +73,11 @@ for my $parser ($all->parsers)
 	$skipped += $skips;
 }
 $failed += @files - $all->parsers if @files > $all->parsers;
+
+for my $file (sort keys %why)
+{
+	print map { "skipped in $file: $_" . ($why{$file}{$_} > 1 ? " ($why{$file}{$_} tests)" : '') . "\n" } sort keys %{ $why{$file} };
+}
 
 open(my $fh, '>', $counts) or die "$counts: $!";
 print $fh "$passed $failed $skipped\n";

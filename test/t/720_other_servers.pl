@@ -31,6 +31,7 @@ print "1..2\\nok 1\\nok 2 # skip so\\n";
 END
 my ($exit, $output) = run_with({ TEST_UNTIL => time + 600 }, 'perl', "$top/test/lib/tap.pl", "$dir/counts", @files);
 is("$exit " . read_file("$dir/counts"), "0 2 0 2\n", 'before the time is over, files run');
+like($output, qr/^skipped in 1\.pl: so\nskipped in 2\.pl: so$/m, 'and why something was skipped stands at the end');
 is(unlink(glob("$dir/ran*")), 2, 'each of them');
 ($exit, $output) = run_with({ TEST_UNTIL => time - 1 }, 'perl', "$top/test/lib/tap.pl", "$dir/counts", @files);
 is("$exit " . read_file("$dir/counts"), "0 0 0 2\n", 'behind it each counts as one skipped');
