@@ -106,12 +106,12 @@ HOUSE_RUN_AS=${TAPMIG_RUN_AS:-nobody}
 HOUSE_PG_CONFIG=${PG_CONFIG:-}
 
 # Compiles the copy of the tree, which has no objects of another "make", into a
-# directory under build/ that is kept: the next time only what changed is
-# compiled. Two runs at once take turns.
+# directory under build/ that is kept, one for each PostgreSQL: the next time only
+# what changed is compiled. Two runs at once take turns.
 house_build() {
   local log=$RUN/build.log
 
-  HOUSE_OBJECTS=$TOP/build/objects-$("$HOUSE_PG_CONFIG" --version | cut -d ' ' -f 2)
+  HOUSE_OBJECTS=$TOP/build/objects-$("$HOUSE_PG_CONFIG" --version | cut -d ' ' -f 2)-$("$HOUSE_PG_CONFIG" | cksum | cut -d ' ' -f 1)
 
   exec 9>"$TOP/build/lock"
   flock 9
@@ -127,8 +127,9 @@ house_build() {
   fi
 }
 
+# A PostgreSQL that was built in its source tree sets no VPATH by itself.
 house_make() {
-  make -C "$HOUSE_OBJECTS" -f "$RUN/tree/Makefile" \
+  make -C "$HOUSE_OBJECTS" -f "$RUN/tree/Makefile" VPATH="$RUN/tree" \
     PG_CONFIG="$HOUSE_PG_CONFIG" WERROR=-Werror "$@" 9>&-
 }
 
