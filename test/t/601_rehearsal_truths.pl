@@ -8,6 +8,7 @@
 #	-- not rehearsable: 1 2		numbers of statements
 #	-- shows: relation | LOCK | rewritten | scanned		all of them, or: nothing
 #	-- fails: SQLSTATE
+#	-- before: 18, -- from: 18	the versions that the case is of
 #
 # "-- differs: why" above the cases: where the table says something else.
 
@@ -20,6 +21,7 @@ use Test::More;
 my $dir  = top_dir() . '/test/fixtures';
 my $node = tapmig_node('main', conf => "allow_in_place_tablespaces = on\n");
 my $session = session($node);
+my ($major) = $session->try('SHOW server_version_num')->{value} =~ /^(\d+)\d{4}$/;
 my @strength = ('ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE', 'SHARE UPDATE EXCLUSIVE', 'SHARE',
 	'SHARE ROW EXCLUSIVE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE');
 my %strength = map { $strength[$_] => $_ + 1 } 0 .. $#strength;
@@ -61,12 +63,13 @@ sub cases
 		elsif ($line eq '-- script')       { $into = 'script'; }
 		elsif ($line eq '-- shows: nothing') { $cases[-1]{nothing} = 1; }
 		elsif ($line =~ /^-- shows: (.*)/) { push @{ $cases[-1]{shows} }, $1; }
+		elsif ($line =~ /^-- (before|from): (\d+)$/)      { $cases[-1]{left} ||= $1 eq 'from' ? $major < $2 : $major >= $2; }
 		elsif ($line =~ /^-- fails: (\w{5})$/)            { $cases[-1]{fails} = $1; }
 		elsif ($line =~ /^-- not rehearsable: ([\d ]+)$/) { $cases[-1]{left_out} = $1; }
 		elsif ($line =~ /^-- /)            { die "not understood: $line" unless $line =~ /^-- differs: / && !@cases; }
 		elsif (defined $into)              { $cases[-1]{$into} .= "$line\n"; }
 	}
-	return @cases;
+	return grep { !$_->{left} } @cases;
 }
 
 my $query = q{
