@@ -9,9 +9,9 @@
  * token, so blanking begins one byte later; see splitter_blank_command().
  *
  * Nothing is run and no table is read. The only parse trees made here are of
- * COPY, SET, RESET and short SELECT statements, since what follows them is
- * read differently: COPY data, and strings under another
- * standard_conforming_strings.
+ * COPY, SET, RESET and SELECT statements that name a setting of the scanner,
+ * since what follows them is read differently: COPY data, and strings under
+ * another standard_conforming_strings.
  */
 #include "postgres.h"
 
@@ -28,9 +28,6 @@
 
 #include "errors.h"
 #include "script_internal.h"
-
-/* A longer SET, RESET or SELECT is not looked at for scanner settings. */
-#define SCRIPT_SETTING_MAX 400
 
 typedef struct Splitter
 {
@@ -385,8 +382,6 @@ splitter_may_set(const Splitter *sp, const ScriptStatement *s)
 	const char *start = sp->script->work + s->token;
 	const char *end = sp->script->work + s->end;
 
-	if (end - start > SCRIPT_SETTING_MAX)
-		return false;
 	if (strcmp(sp->words[0], "set") != 0 && strcmp(sp->words[0], "reset") != 0 &&
 		strcmp(sp->words[0], "select") != 0)
 		return false;

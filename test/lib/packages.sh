@@ -1,5 +1,5 @@
 #!/bin/bash
-# packages.sh demo|test|assert|roots
+# packages.sh demo|test|assert|valgrind|roots
 #
 # Sees to the Debian packages that a demo or a test run needs, or the build of a
 # server with assertions, or roots of other Debians. Installs what is missing
@@ -31,6 +31,11 @@ packages_assert() {
   packages_test "$1"
   printf '%s\n' bison=bison flex=flex pkg-config=pkg-config libssl-dev uuid-dev zlib1g-dev \
     libicu-dev libxml2-dev libxslt1-dev liblz4-dev libzstd-dev
+}
+
+packages_valgrind() {
+  packages_assert "$1"
+  echo valgrind=valgrind
 }
 
 packages_roots() {
@@ -147,7 +152,7 @@ END
 }
 
 case ${1:-} in
-  demo | test | assert | roots)
+  demo | test | assert | valgrind | roots)
     # With a PostgreSQL of one's own (PG_CONFIG) none of Debian's is asked for.
     mapfile -t wanted < <("packages_$1" "$(packages_pg_major)" |
       if [ -n "${PG_CONFIG:-}" ]; then grep -v '^postgresql-'; else cat; fi)
@@ -159,7 +164,7 @@ case ${1:-} in
     packages_install "$@"
     ;;
   *)
-    echo "usage: packages.sh demo|test|assert|roots|major" >&2
+    echo "usage: packages.sh demo|test|assert|valgrind|roots|major" >&2
     exit 2
     ;;
 esac
