@@ -15,19 +15,22 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "common/keywords.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "errors.h"
 #include "script_internal.h"
+
+/* CREATE OR REPLACE FUNCTION: words of a statement's beginning, and their length */
+#define SPLITTER_WORDS		4
+#define SPLITTER_WORD_MAX	16
 
 typedef struct Splitter
 {
@@ -43,9 +46,11 @@ typedef struct Splitter
 	bool		in_statement;
 	ScriptStatement current;
 	int			n_tokens;
-	char		words[3][16];	/* its first keywords, "" for other tokens */
+	char		words[SPLITTER_WORDS][SPLITTER_WORD_MAX];	/* its first keywords, "" for other tokens */
 	int			parens;
-	int			atomic;			/* depth of BEGIN ATOMIC and CASE, 0: outside */
+	int			atomic;			/* depth of BEGIN ATOMIC, 0: outside */
+	int			n_body_tokens;	/* likewise of a statement in such a body */
+	char		body_words[SPLITTER_WORDS][SPLITTER_WORD_MAX];
 	bool		after_begin;	/* the last token was the keyword BEGIN */
 	bool		after_name_mark;	/* the last token was a dot or AS */
 
@@ -194,7 +199,9 @@ splitter_begin_statement(Splitter *sp)
 	sp->after_begin = false;
 	sp->after_name_mark = false;
 	memset(s, 0, sizeof(*s));
+	sp->n_body_tokens = 0;
 	memset(sp->words, 0, sizeof(sp->words));
+	memset(sp->body_words, 0, sizeof(sp->body_words));
 	s->token = sp->location;
 	s->start = splitter_statement_start(sp, sp->location);
 	s->line = splitter_line(sp, sp->location);
@@ -234,9 +241,17 @@ splitter_take_data(Splitter *sp, ScriptStatement *s, size_t after)
 	const char *p = text + after;
 	const char *line;
 
-	while (p < end && *p != '\n' && isspace((unsigned char) *p))
-		p++;
-	if (p < end && *p != '\n' && !(p[0] == '-' && p + 1 < end && p[1] == '-'))
+	while (p < end && *p != '\n')
+	{
+		/* To the scanner a lone CR ends a comment, too. */
+		if (p[0] == '-' && p + 1 < end && p[1] == '-')
+			p = text + script_line_end(text, p - text, script->len);
+		else if (scanner_isspace(*p))
+			p++;
+		else
+			break;
+	}
+	if (p < end && *p != '\n')
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
 				 errmsg("something stands between COPY and its data on line %d",
@@ -494,7 +509,7 @@ splitter_look_ahead(Splitter *sp, size_t pos)
 		return;
 	while (pos < len)
 	{
-		if (strchr(" \t\n\r\f\v", text[pos]) != NULL)
+		if (scanner_isspace(text[pos]))
 			pos++;
 		else if (text[pos] == '/' && text[pos + 1] == '*')
 			pos = script_skip_block_comment(text, pos, len);
@@ -554,37 +569,67 @@ splitter_blank_command(Splitter *sp)
 	splitter_look_ahead(sp, sp->skip_until);
 }
 
+/* Whether a statement begins with CREATE [OR REPLACE] FUNCTION or PROCEDURE. */
+static bool
+splitter_creates_routine(char words[SPLITTER_WORDS][SPLITTER_WORD_MAX])
+{
+	const char *what = words[1];
+
+	if (strcmp(words[0], "create") != 0)
+		return false;
+	if (strcmp(words[1], "or") == 0 && strcmp(words[2], "replace") == 0)
+		what = words[3];
+	return strcmp(what, "function") == 0 || strcmp(what, "procedure") == 0;
+}
+
+/* Notes one of the first tokens of a statement, *n so far. */
+static void
+splitter_note_word(char words[SPLITTER_WORDS][SPLITTER_WORD_MAX], int *n, const char *word)
+{
+	if (*n < SPLITTER_WORDS)
+		strlcpy(words[*n], word, sizeof(words[*n]));
+	(*n)++;
+}
+
 /*
  * Follows parentheses and routine bodies: the semicolons in them end nothing.
- * A body is BEGIN ATOMIC ... END of a CREATE FUNCTION or PROCEDURE; END also
- * closes a CASE, and neither counts as a name, behind a dot or AS.
+ * A body is BEGIN ATOMIC ... END of a CREATE FUNCTION or PROCEDURE, which may
+ * stand in another's body. A semicolon ends each of its statements, so that its
+ * END is where a statement would begin; any other END is a label or a CASE's.
  */
 static void
 splitter_nest(Splitter *sp, int token)
 {
 	const char *word = token == SCRIPT_KEYWORD ? sp->value.keyword : "";
-	bool		routine;
 
+	if (sp->atomic == 0)
+		splitter_note_word(sp->words, &sp->n_tokens, word);
 	if (token == '(')
 		sp->parens++;
 	else if (token == ')' && sp->parens > 0)
 		sp->parens--;
-	else if (sp->atomic > 0 && !sp->after_name_mark)
+	else if (sp->parens > 0)
+		 /* nothing in them begins or ends a body */ ;
+	else if (sp->atomic > 0 && token == ';')
 	{
-		if (strcmp(word, "case") == 0)
-			sp->atomic++;
-		else if (strcmp(word, "end") == 0)
-			sp->atomic--;
+		sp->n_body_tokens = 0;
+		memset(sp->body_words, 0, sizeof(sp->body_words));
+		sp->after_begin = false;
+		return;
 	}
-	else if (sp->after_begin && sp->parens == 0 && sp->atomic == 0 &&
-			 strcmp(word, "atomic") == 0 && strcmp(sp->words[0], "create") == 0)
+	else if (sp->atomic > 0 && sp->n_body_tokens == 0 && strcmp(word, "end") == 0)
+		sp->atomic--;
+	else if (sp->after_begin && strcmp(word, "atomic") == 0 &&
+			 splitter_creates_routine(sp->atomic > 0 ? sp->body_words : sp->words))
 	{
-		routine = strcmp(sp->words[1], "function") == 0 ||
-			strcmp(sp->words[1], "procedure") == 0 ||
-			(strcmp(sp->words[1], "or") == 0 && strcmp(sp->words[2], "replace") == 0);
-		if (routine)
-			sp->atomic = 1;
+		sp->atomic++;
+		sp->n_body_tokens = 0;
+		memset(sp->body_words, 0, sizeof(sp->body_words));
+		sp->after_begin = false;
+		return;
 	}
+	if (sp->atomic > 0)
+		splitter_note_word(sp->body_words, &sp->n_body_tokens, word);
 	sp->after_begin = strcmp(word, "begin") == 0 && !sp->after_name_mark;
 	sp->after_name_mark = token == '.' || strcmp(word, "as") == 0;
 }
@@ -612,9 +657,6 @@ splitter_token(Splitter *sp, int token)
 	}
 	if (!sp->in_statement)
 		splitter_begin_statement(sp);
-	if (sp->n_tokens < (int) lengthof(sp->words) && token == SCRIPT_KEYWORD)
-		strlcpy(sp->words[sp->n_tokens], sp->value.keyword, sizeof(sp->words[0]));
-	sp->n_tokens++;
 	sp->current.end = sp->location + strlen(script->work + sp->location);
 	splitter_nest(sp, token);
 	script_fingerprint_token(&sp->fingerprint, token, &sp->value,

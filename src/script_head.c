@@ -509,6 +509,11 @@ script_head_read(Script *script)
 			line_end++;
 		if (text[pos] == '\\')
 		{
+			/* SQL may follow in its line. */
+			while (pos + 1 < line_end && !(text[pos] == '\\' && text[pos + 1] == '\\'))
+				pos++;
+			if (pos + 1 < line_end)
+				break;
 			in_why = false;
 			pos = line_end;
 			continue;
@@ -516,6 +521,7 @@ script_head_read(Script *script)
 		if (text[pos] != '-' || pos + 1 >= len || text[pos + 1] != '-')
 			break;
 
+		line_end = script_line_end(text, pos, len);
 		marker = script_marker(text, pos, len, &tool);
 		if (marker == SCRIPT_MARKER_DOWN)
 			break;

@@ -564,10 +564,7 @@ shape_parse_all(ShapeReader *reader)
 		script_obey_scanner_settings(s);
 		parsed = raw_parser(script_statement_text(script, i), RAW_PARSE_DEFAULT);
 		if (list_length(parsed) != 1)
-			ereport(ERROR,
-					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
-					 errmsg("the end of a statement was not found"),
-					 errhint("Write a column label that is called END or CASE with AS, or in double quotes.")));
+			elog(ERROR, "one statement of the script is %d to the parser", list_length(parsed));
 		shape_of_statement(reader, linitial_node(RawStmt, parsed)->stmt);
 		MemoryContextSwitchTo(old);
 		if (reader->visitor != NULL)

@@ -135,6 +135,9 @@ SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin;\n1\n\\');
 SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin;\n1\n\\. \n');
 SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin; 1\n\\.\n');
 SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin; SELECT 2;\n1\n\\.\n');
+-- a lone CR ends the comment
+SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin; -- comment\r\r -- comment\r\n\\.\nSELECT 2 FROM;\n');
+SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin; -- comment\rSELECT 2;\n1\n\\.\n');
 \echo :LAST_ERROR_SQLSTATE
 
 -- What COPY checks.

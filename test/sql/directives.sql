@@ -18,6 +18,9 @@ SELECT tapmig.apply('1.09', E'-- Why:\n-- on the next line\nSELECT 1;');
 SELECT tapmig.apply('1.10', E'-- Whyever: not\n--Why: no blank\nSELECT 1;');
 SELECT tapmig.apply('1.11', E'--   tapmig:   store = off  \n;;-- tapmig: nonsense=1\nSELECT 1;');
 SELECT tapmig.apply('1.12', 'SELECT 1');
+-- a lone CR ends a comment; SQL behind a psql command in its line ends the head
+SELECT tapmig.apply('1.13', E'-- Why: one\r-- two\r\rSELECT 1;\n-- Why: not this\n');
+SELECT tapmig.apply('1.14', E'\\echo one \\\\ SELECT 1;\n-- Why: not this\n');
 SELECT version, why, directives FROM tapmig.schema_migrations WHERE track = 'directives' ORDER BY tapmig.version_key(version);
 
 -- Lists, and items that continue them.

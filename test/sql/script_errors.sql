@@ -36,9 +36,6 @@ SELECT tapmig.apply('1_syntax', E'SELECT 1;\nGRANT SELECT ON t TO :role;');
 SELECT tapmig.apply('1_syntax', E'SELECT 1;\nSELECT :\'name\';');
 SELECT tapmig.apply('1_syntax', E'SELECT 1;\nSELECT :"name";');
 \echo :LAST_ERROR_SQLSTATE
--- the label that has no AS
-SELECT tapmig.apply('1_syntax', 'CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT 2; END; SELECT 3;');
-SELECT tapmig.apply('1_syntax', 'CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 case; SELECT 2; END; SELECT 3;');
 
 --
 -- Text without an end

@@ -59,6 +59,16 @@ CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC
 END;
 SELECT 1;$script$);
 
+-- Labels without AS; a routine in a routine.
+SELECT statement, line, command, sql FROM tapmig.statements($script$
+CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 end; SELECT (SELECT 2 end) case, CASE 1 WHEN 1 THEN (SELECT 2 end) END end; END; SELECT 3;
+CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC
+	CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 4; END;
+	SELECT begin atomic FROM begin;
+END;
+CREATE OR REPLACE VIEW v AS SELECT begin atomic FROM begin;
+SELECT 5;$script$);
+
 -- Words that only look like one.
 SELECT statement, line, command, sql FROM tapmig.statements($script$
 CREATE FUNCTION begin_atomic() RETURNS int LANGUAGE sql AS 'SELECT 1';

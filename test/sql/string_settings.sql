@@ -49,6 +49,11 @@ DO $$ BEGIN PERFORM set_config('standard_conforming_strings', 'off', false); END
 INSERT INTO string_t (t) VALUES ('10 no backslash');
 $script$);
 
+-- However long the statement is that switches it.
+SELECT statement, sql FROM tapmig.statements(format(E'SET /* %s */ standard_conforming_strings = off; SELECT \'a\\\'; 1\';
+SELECT %s, set_config(\'standard_conforming_strings\', \'on\', false); SELECT \'a\\\'; SELECT 2', repeat('-', 1000), repeat('1', 1000)))
+WHERE length(sql) < 100;
+
 -- What isn't obeyed: not the statement's own effect, or none at all.
 SELECT statement, sql FROM tapmig.statements($script$
 SET standard_conforming_strings = off; -- from the next statement on
