@@ -8,6 +8,8 @@
 #                       Debian under build/; TEST_ON='17 18' for some versions,
 #                       TEST_MINUTES=45 for what can be begun in that time
 #   make test-assert    the same on a PostgreSQL with assertions, built under build/
+#   make test-memory    test/sql and more under valgrind, on a PostgreSQL built for it
+#   make fuzz           libFuzzer on the reading of scripts; ARGS='--seconds 3600'
 #   make chaos          random scripts, runners and faults; ARGS='--rounds 20 --seed 1'
 #   make equality       psql against tapmig on all of PostgreSQL's own scripts (long);
 #                       MODE=cut, MODE=steps: see test/README.md
@@ -21,7 +23,7 @@
 
 # These work on a machine that has only git and make yet, so that nothing may
 # ask pg_config before they run.
-HOUSE_TARGETS = demo test test-all test-assert chaos equality bench psql packages format help
+HOUSE_TARGETS = demo test test-all test-assert test-memory fuzz chaos equality bench psql packages format help
 
 .PHONY: all $(HOUSE_TARGETS)
 .DEFAULT_GOAL = all
@@ -48,6 +50,12 @@ bench:
 	@bash bench/compare.sh $(ARGS)
 	@bash bench/ledger_growth.sh
 	@bash bench/memory.sh
+
+test-memory:
+	@bash test/lib/memory.sh $(TESTS)
+
+fuzz:
+	@bash test/fuzz/fuzz.sh $(ARGS)
 
 psql:
 	@bash test/lib/psql.sh

@@ -44,16 +44,22 @@
 #define FUZZ_MESSAGE_MAX	1500
 #define FUZZ_CONTEXT_MAX	4000
 
+typedef enum FuzzHow
+{
+	FUZZ_SCRIPT,				/* script_read() */
+	FUZZ_SHAPE,					/* shape_read() too */
+	FUZZ_LINT,					/* the same with lint looking on */
+	FUZZ_WHOLE,					/* text is parsed as one, no script is read */
+	FUZZ_EACH					/* each statement of `script` is parsed */
+} FuzzHow;
+
 typedef struct FuzzReading
 {
+	FuzzHow		how;
 	const char *text;
 	size_t		len;
-	bool		parse;			/* shape_read() too */
-	bool		lint;			/* the same with lint looking on */
-	bool		whole;			/* text is parsed as one, no script is read */
 	Script	   *script;
-	Shape	   *shape;
-	List	   *trees;			/* of `whole`, or one a statement of the shape */
+	List	   *trees;			/* of FUZZ_WHOLE and FUZZ_EACH */
 	ErrorData  *error;			/* NULL: it was read */
 } FuzzReading;
 
@@ -151,28 +157,15 @@ fuzz_check_error(const ErrorData *error, bool server, bool place)
 static void
 fuzz_read_now(FuzzReading *reading)
 {
-	if (reading->whole)
+	int			nest;
+
+	if (reading->how == FUZZ_WHOLE)
 	{
 		reading->trees = raw_parser(reading->text, RAW_PARSE_DEFAULT);
 		return;
 	}
-	reading->script = script_new(reading->text, reading->len, "1_fuzz");
-	script_read(reading->script);
-	if (reading->lint)
+	if (reading->how == FUZZ_EACH)
 	{
-		Settings	settings;
-		Lint	   *lint;
-
-		settings_read(&settings, NULL);
-		lint = lint_begin(reading->script, &settings);
-		shape_read_each(reading->script, lint_statement, lint);
-		(void) lint_end(lint);
-	}
-	else if (reading->parse)
-	{
-		int			nest;
-
-		reading->shape = shape_read(reading->script);
 		nest = NewGUCNestLevel();
 		for (int i = 0; i < reading->script->n_statements; i++)
 		{
@@ -182,6 +175,21 @@ fuzz_read_now(FuzzReading *reading)
 													RAW_PARSE_DEFAULT));
 		}
 		AtEOXact_GUC(false, nest);
+		return;
+	}
+	reading->script = script_new(reading->text, reading->len, "1_fuzz");
+	script_read(reading->script);
+	if (reading->how == FUZZ_SHAPE)
+		(void) shape_read(reading->script);
+	else if (reading->how == FUZZ_LINT)
+	{
+		Settings	settings;
+		Lint	   *lint;
+
+		settings_read(&settings, NULL);
+		lint = lint_begin(reading->script, &settings);
+		shape_read_each(reading->script, lint_statement, lint);
+		(void) lint_end(lint);
 	}
 }
 
@@ -215,7 +223,7 @@ fuzz_read(FuzzReading *reading)
 	if (begun > FUZZ_SLOW)
 		fuzz_fail("%zu bytes took %.1f s", reading->len, begun);
 	if (reading->error != NULL)
-		fuzz_check_error(reading->error, reading->whole, !reading->whole);
+		fuzz_check_error(reading->error, reading->how >= FUZZ_WHOLE, true);
 }
 
 /* The tokens of a text that the scanner has accepted. */
@@ -363,7 +371,7 @@ static void
 fuzz_check_whole(const FuzzReading *reading)
 {
 	const Script *script = reading->script;
-	FuzzReading whole = {script->work, script->len, .whole = true};
+	FuzzReading whole = {FUZZ_WHOLE, script->work, script->len};
 	int			i = 0;
 	ListCell   *a;
 	ListCell   *b;
@@ -383,8 +391,7 @@ fuzz_check_whole(const FuzzReading *reading)
 	counters.whole++;
 	if (whole.error != NULL && reading->error == NULL)
 		fuzz_fail("the whole is refused, its statements are not: %s", whole.error->message);
-	if (whole.error == NULL && reading->error != NULL &&
-		reading->error->sqlerrcode != TAPMIG_ERRCODE_NOT_UNDERSTOOD)
+	if (whole.error == NULL && reading->error != NULL)
 		fuzz_fail("a statement is refused, the whole is not: %s", reading->error->message);
 	if (whole.error != NULL || reading->error != NULL)
 		return;
@@ -400,11 +407,16 @@ fuzz_check_whole(const FuzzReading *reading)
 	}
 }
 
-/* Whether the script is nothing but SQL, so that its layout is free. */
+/*
+ * Whether the script is nothing but SQL, so that its layout is free. A second
+ * byte order mark would become a first one.
+ */
 static bool
 fuzz_is_plain(const Script *script)
 {
-	return memcmp(script->text, script->work, script->len) == 0 &&
+	size_t		len = script->len;
+
+	return script_bom_skip(script->text, &len) == script->text && memcmp(script->text, script->work, script->len) == 0 &&
 		!fuzz_has_markers(script->text) && fuzz_is_uniform(script);
 }
 
@@ -426,7 +438,7 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 {
 	int			n;
 	FuzzToken  *tokens = fuzz_tokens(script->text, &n);
-	FuzzReading reading = {0};
+	FuzzReading reading = {FUZZ_SCRIPT};
 	StringInfoData text;
 	int			changed = n == 0 ? 0 : (int) fuzz_random(random, n);
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
@@ -513,7 +525,7 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 			break;
 	}
 	appendStringInfoString(&text, script->text + t->end);
-	memset(&reading, 0, sizeof(reading));
+	memset(&reading, 0, sizeof(reading));		/* FUZZ_SCRIPT */
 	reading.text = text.data;
 	reading.len = text.len;
 	fuzz_read(&reading);
@@ -560,7 +572,7 @@ fuzz_check_psql(const Script *script)
 		return;
 	foreach(lc, queries)
 	{
-		FuzzReading query = {lfirst(lc), strlen(lfirst(lc)), .whole = true};
+		FuzzReading query = {FUZZ_WHOLE, lfirst(lc), strlen(lfirst(lc))};
 
 		fuzz_read(&query);
 
@@ -588,6 +600,27 @@ fuzz_check_psql(const Script *script)
 	}
 }
 
+/* Directives stand before the first statement. */
+static void
+fuzz_check_head(const Script *script)
+{
+	FuzzReading head = {FUZZ_SCRIPT, script->text, script->n_statements == 0 ? script->len : script->statements[0].token};
+	const ScriptDirectives *a = &script->directives;
+	const ScriptDirectives *b;
+
+	if (fuzz_has_markers(script->text))
+		return;
+	fuzz_read(&head);
+	if (head.error != NULL)
+		fuzz_fail("the head alone is refused: %s", head.error->message);
+	b = &head.script->directives;
+	if ((a->why == NULL) != (b->why == NULL) || (a->why != NULL && strcmp(a->why, b->why) != 0))
+		fuzz_fail("a statement changes the Why:");
+	if ((a->all == NULL) != (b->all == NULL) ||
+		(a->all != NULL && (VARSIZE(a->all) != VARSIZE(b->all) || memcmp(a->all, b->all, VARSIZE(a->all)) != 0)))
+		fuzz_fail("a statement changes the directives");
+}
+
 static void
 fuzz_check_statements(const FuzzReading *reading)
 {
@@ -612,7 +645,7 @@ fuzz_check_statements(const FuzzReading *reading)
 static void
 fuzz_check_large(const char *text, size_t len)
 {
-	FuzzReading reading = {0};
+	FuzzReading reading = {FUZZ_SHAPE};
 	StringInfoData large;
 
 	initStringInfo(&large);
@@ -620,7 +653,6 @@ fuzz_check_large(const char *text, size_t len)
 		appendBinaryStringInfo(&large, text, (int) len);
 	reading.text = large.data;
 	reading.len = large.len;
-	reading.parse = true;
 	fuzz_read(&reading);
 	counters.large++;
 }
@@ -660,23 +692,29 @@ fuzz_check_version(const char *text, size_t len)
 static void
 fuzz_check_reading(const char *text, size_t len, FuzzRandom *random)
 {
-	FuzzReading reading = {text, len, .parse = true};
+	FuzzReading reading = {FUZZ_SHAPE, text, len};
+	FuzzReading each = {FUZZ_EACH, text, len};
 
 	fuzz_check_version(text, len);
 	fuzz_read(&reading);
 	if (reading.script == NULL || !reading.script->complete)
 		return;
 	counters.read++;
+	each.script = reading.script;
+	fuzz_read(&each);
 	if (reading.error == NULL)
 		counters.parsed++;
+	if (reading.error == NULL && each.error != NULL)
+		fuzz_fail("a script with a syntax error has a shape");
 	fuzz_check_statements(&reading);
+	fuzz_check_head(reading.script);
 	fuzz_check_places(reading.script);
 	if (fuzz_is_uniform(reading.script))
-		fuzz_check_whole(&reading);
+		fuzz_check_whole(&each);
 	if (fuzz_is_plain(reading.script))
 	{
-		fuzz_check_fingerprint(reading.script, reading.error == NULL, random);
-		if (reading.error == NULL)
+		fuzz_check_fingerprint(reading.script, each.error == NULL, random);
+		if (each.error == NULL)
 			fuzz_check_psql(reading.script);
 	}
 }
@@ -684,8 +722,8 @@ fuzz_check_reading(const char *text, size_t len, FuzzRandom *random)
 static void
 fuzz_check_lint(const char *text, size_t len)
 {
-	FuzzReading parsed = {text, len, .parse = true};
-	FuzzReading linted = {text, len, .lint = true};
+	FuzzReading parsed = {FUZZ_SHAPE, text, len};
+	FuzzReading linted = {FUZZ_LINT, text, len};
 
 	fuzz_read(&parsed);
 	fuzz_read(&linted);

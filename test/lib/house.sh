@@ -5,6 +5,8 @@
 #   house_begin WHAT      packages for WHAT (demo, test), a run directory, traps
 #   house_build           compiles; a warning is an error
 #   house_install         the private copy, with the extension
+#   house_valgrind FILE   from here on each server runs under valgrind, with the
+#                         suppressions of FILE; its messages are in $RUN/work/valgrind
 #   house_server          initdb and start; sets PGHOST, PGPORT, PGUSER, PGDATABASE
 #   house_run COMMAND     as the server's user, killable, without a terminal
 #   house_foreground COMMAND   the same, with the terminal
@@ -151,6 +153,26 @@ house_install() {
   }
   flock -u 9
   export PATH=$BINDIR:$PATH
+}
+
+# In place of the private copy's postgres, so that the servers of TAP tests run
+# under valgrind as well; what initdb does with it does not.
+house_valgrind() {
+  mkdir "$RUN/work/valgrind"
+  cp "$1" "$RUN/valgrind.supp"
+  chmod a+r "$RUN/valgrind.supp"
+  house_own "$RUN/work/valgrind"
+  mv "$BINDIR/postgres" "$BINDIR/postgres.real"
+  cat >"$BINDIR/postgres" <<END
+#!/bin/sh
+case "\$*" in
+  *--boot* | *--single* | *--describe-config* | -V | --version | *' -C '* | '-C '*) exec "$BINDIR/postgres.real" "\$@" ;;
+esac
+exec valgrind --quiet --leak-check=no --num-callers=40 --trace-children=yes --trace-children-skip='*/sh,*/bash' \\
+  --error-markers=VALGRINDBEGIN,VALGRINDEND --fullpath-after= --suppressions="$RUN/valgrind.supp" \\
+  --log-file="$RUN/work/valgrind/%p.log" "$BINDIR/postgres.real" "\$@"
+END
+  chmod 755 "$BINDIR/postgres"
 }
 
 house_server() {

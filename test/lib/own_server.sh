@@ -16,9 +16,11 @@ own_server_die() {
   exit 1
 }
 
-# own_server_fetch DIR MAJOR: the unpacked source in DIR/source. apt's lists are our
-# own: the machine's may have no source packages. The version that the machine has
-# is preferred, then the newest; a mirror need not have what its lists name.
+# own_server_fetch DIR MAJOR: the unpacked source in DIR/source, without Debian's
+# patches: with them the server would take its libraries from the system's
+# installation. apt's lists are our own: the machine's may have no source packages.
+# The version that the machine has is preferred, then the newest; a mirror need not
+# have what its lists name.
 own_server_fetch() {
   local file parts=$1/parts options version versions
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# packages.sh demo|test|assert|valgrind|roots
+# packages.sh demo|test|fuzz|assert|valgrind|roots
 #
 # Sees to the Debian packages that a demo or a test run needs, or the build of a
 # server with assertions, or roots of other Debians. Installs what is missing
@@ -24,7 +24,11 @@ packages_test() {
     python3=python3 python3-psycopg2 nodejs=node npm=npm pgbouncer git=git \
     chromium=chromium fonts-dejavu-core \
     busybox=busybox python3-pytest python3-pytest-xdist python3-yaml python3-jsonschema build-essential debhelper \
-    postgresql-server-dev-all
+    postgresql-server-dev-all clang=clang libclang-rt-dev
+}
+
+packages_fuzz() {
+  packages_test "$1"
 }
 
 packages_assert() {
@@ -152,7 +156,7 @@ END
 }
 
 case ${1:-} in
-  demo | test | assert | valgrind | roots)
+  demo | test | fuzz | assert | valgrind | roots)
     # With a PostgreSQL of one's own (PG_CONFIG) none of Debian's is asked for.
     mapfile -t wanted < <("packages_$1" "$(packages_pg_major)" |
       if [ -n "${PG_CONFIG:-}" ]; then grep -v '^postgresql-'; else cat; fi)
@@ -164,7 +168,7 @@ case ${1:-} in
     packages_install "$@"
     ;;
   *)
-    echo "usage: packages.sh demo|test|assert|valgrind|roots|major" >&2
+    echo "usage: packages.sh demo|test|fuzz|assert|valgrind|roots|major" >&2
     exit 2
     ;;
 esac

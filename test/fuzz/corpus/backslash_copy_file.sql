@@ -1,0 +1,1 @@
+\copy t from 'file.csv' csv

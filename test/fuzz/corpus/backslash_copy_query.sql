@@ -1,0 +1,1 @@
+\copy (select 'to' from t) to stdout

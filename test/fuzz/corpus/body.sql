@@ -1,0 +1,7 @@
+CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $f$
+BEGIN
+  EXECUTE 'SELECT 1; ' || $$x;$$;
+  RETURN 1;
+END;
+$f$;
+DO $$ BEGIN COMMIT; END $$;

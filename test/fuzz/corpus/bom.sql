@@ -1,0 +1,2 @@
+﻿-- Why: a file of an editor
+SELECT 1;

@@ -1,0 +1,4 @@
+COPY t FROM stdin; -- data
+\.
+COPY t FROM stdin;
+\.

@@ -1,0 +1,4 @@
+SELECT '表示;', "能"; -- ソ
+COPY t FROM stdin;
+表
+\.

@@ -1,0 +1,2 @@
+\echo Use "CREATE EXTENSION x" \quit
+SELECT 1;

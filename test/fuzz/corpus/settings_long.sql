@@ -1,0 +1,2 @@
+SET /* a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long a comment that is long */ standard_conforming_strings = off;
+SELECT 'it\'s; one';

@@ -1,0 +1,1 @@
+CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p WITH (connect = false, create_slot = perhaps);
