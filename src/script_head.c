@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -47,10 +45,11 @@ typedef struct HeadValues
 	int			last;			/* index of the key that a bare item continues, -1: none */
 } HeadValues;
 
+/* White space within a line: the scanner's, so that nothing else is passed over. */
 static bool
 head_is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+	return c != '\n' && scanner_isspace(c);
 }
 
 /* As much of a text as a message shows; palloc'd. */

@@ -7,11 +7,10 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "mb/pg_wchar.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "parser/scansup.h"
 #include "utils/builtins.h"
 
 #include "errors.h"
@@ -97,7 +96,7 @@ static const PsqlCommandRule psql_other =
 static bool
 psql_is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+	return c != '\n' && scanner_isspace(c);
 }
 
 static COMPAT_NORETURN void psql_refuse(int line, const char *command, const char *reason,

@@ -68,13 +68,13 @@ house_run psql -Xqc "CREATE FUNCTION tapmig_fuzz(log text, VARIADIC arguments te
 
 # fuzz LOG ARGUMENT...: false where something was found.
 fuzz() {
-  local log=$dir/$1 sql="SELECT tapmig_fuzz('$dir/$1', '-artifact_prefix=$dir/found/', '-rss_limit_mb=0', '-timeout=60', '-print_final_stats=1'"
+  local log=$dir/$1 sql="SELECT tapmig_fuzz('$dir/$1', VARIADIC ARRAY['-artifact_prefix=$dir/found/', '-rss_limit_mb=0', '-timeout=60', '-print_final_stats=1'"
   shift
 
   for argument; do
     sql+=", '$argument'"
   done
-  PGOPTIONS='-c client_min_messages=error -c log_min_messages=fatal' house_run psql -Xqc "$sql)" >"$RUN/fuzz.out" 2>&1
+  PGOPTIONS='-c client_min_messages=error -c log_min_messages=fatal' house_run psql -Xqc "$sql])" >"$RUN/fuzz.out" 2>&1
   [ -f "$log" ] || { cat "$RUN/fuzz.out" >&2; return 1; }
   grep -E 'FUZZ: (broken|end)|^stat::number_of|^#.*(INITED|DONE)|ERROR: |SUMMARY' "$log"
   ! grep -q 'FUZZ: broken' "$log" && grep -q 'FUZZ: end' "$log" && [ -z "$(ls -A "$dir/found")" ]

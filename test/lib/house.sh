@@ -188,6 +188,9 @@ fsync = off
 max_connections = 100
 max_prepared_transactions = 10
 END
+  # There is no hurry under valgrind.
+  [ ! -d "$RUN/work/valgrind" ] ||
+    printf '%s\n' "tapmig.rehearse_limit = '10min'" >>"$RUN/work/data/postgresql.conf"
   house_run pg_ctl -D "$RUN/work/data" -l "$RUN/work/server.log" -w start >"$RUN/start.log" 2>&1 ||
     house_die "$(cat "$RUN/start.log" "$RUN/work/server.log")"
 }

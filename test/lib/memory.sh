@@ -3,8 +3,8 @@
 # under valgrind, on a PostgreSQL of its own that tells valgrind about its
 # memory contexts (USE_VALGRIND). Any error of valgrind is a failure; those
 # that PostgreSQL itself knows of are suppressed by its own list. Without a NAME:
-# all of test/sql, and of test/t what goes through the worker, a cancel and
-# another try.
+# all of test/sql and test/specs, and t/721_memory_tour.pl, which goes through the
+# worker, a cancel and another try.
 
 set -uo pipefail
 
@@ -14,9 +14,10 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
 own_server valgrind "assertions, for valgrind" CPPFLAGS=-DUSE_VALGRIND
 if [ $# = 0 ]; then
-  for file in "$TOP"/test/sql/*.sql; do
+  for file in "$TOP"/test/sql/*.sql "$TOP"/test/specs/*.spec; do
     set -- "$@" "$(basename "$file")"
   done
+  set -- "$@" 721_memory_tour.pl
 fi
 export HOUSE_VALGRIND=${OWN_PG_CONFIG%/pg/bin/pg_config}/valgrind.supp
 export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-3600} PGISOLATIONTIMEOUT=${PGISOLATIONTIMEOUT:-3600}
