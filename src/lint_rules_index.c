@@ -41,7 +41,7 @@ check_fanout(LintCheck *c)
 {
 	IndexStmt  *stmt = castNode(IndexStmt, c->node);
 
-	if (!stmt->concurrent && stmt->relation->inh && !index_is_there(c, stmt) &&
+	if (!stmt->concurrent && !index_is_there(c, stmt) &&
 		index_is_partitioned(c->rel))
 		lint_find(c, c->rel, ShareLock, NULL);
 }

@@ -48,6 +48,12 @@ INSERT INTO visited SELECT i FROM generate_series(1, 50) i;
 ALTER TABLE agents ADD CONSTRAINT name_short CHECK (name <> 'x') NOT VALID;
 REFRESH MATERIALIZED VIEW agents_kept;
 ANALYZE many;
+CREATE TABLE broken (c varchar(5), d varchar(5));
+INSERT INTO broken SELECT i, i FROM generate_series(1, 50) i;
+CREATE INDEX broken_c ON broken (c);
+SET allow_system_table_mods = on;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken_c'::regclass;
+RESET allow_system_table_mods;
 CREATE PUBLICATION inserts_only FOR TABLE agents WITH (publish = 'insert');
 CREATE PUBLICATION all_of_members FOR TABLE members, teams;
 ALTER TABLE teams REPLICA IDENTITY FULL;
@@ -60,6 +66,7 @@ INSERT INTO cases (script, finds) VALUES
 ('BEGIN; SELECT 1; COMMIT AND CHAIN; VACUUM teams; COMMIT',
 	'4:concurrently-in-transaction=error'),
 ('VACUUM teams', ''),
+('CREATE TYPE new AS ENUM (); VACUUM teams', ''),
 ('BEGIN; ALTER TABLE agents ADD x int; COMMIT; BEGIN; ALTER TABLE teams ADD y int; COMMIT', ''),
 ('ALTER TABLE agents ADD x int; ALTER TABLE teams ADD y int',
 	'2:wide-lock-window=warning'),
@@ -138,6 +145,8 @@ INSERT INTO cases (script, finds) VALUES
 	'1:drop-constraint=warning'),
 ('ALTER TABLE agents ALTER team TYPE plain',
 	'1:alter-type-check-rescan=error'),
+('ALTER TABLE broken ALTER c TYPE varchar(9)',
+	'1:alter-type-index-rebuild=error'),
 -- storage
 ('ALTER TABLE agents SET TABLESPACE pg_default; ALTER INDEX agents_team SET TABLESPACE pg_default', ''),
 ('REFRESH MATERIALIZED VIEW agents_kept WITH NO DATA; REFRESH MATERIALIZED VIEW agents_kept',
