@@ -117,7 +117,7 @@ for my $shell (sort keys %shells)
 	is_deeply([ map { $_->{migration} } grep { $_->{event} eq 'applied' } @$events ],
 		[ '001_a', q{002_it's a "b"} ], "$shell: what is applied");
 	is_deeply([ map { "$_->{migration}: $_->{message}" } grep { $_->{severity} eq 'NOTICE' } @$events ],
-		[ qq{002_it's a "b": 002_it's a "b": NOTICE:  quote " back \\ tab \t bell \a gr\x{fc}n \x{2713}\nDETAIL:  first\nsecond\nHINT:  third} ],
+		[ qq{002_it's a "b": 002_it's a "b": NOTICE:  quote " back \\ tab \t bell ? gr\x{fc}n \x{2713}\nDETAIL:  first\nsecond\nHINT:  third} ],
 		"$shell: a notice of several lines is one event, with its characters");
 	like($text, qr/gr\xc3\xbcn \xe2\x9c\x93/, "$shell: UTF-8 as it is");
 	is($events->[-1]{exit}, 0, "$shell: the last one has the exit code");
