@@ -82,7 +82,7 @@ seconds_left() {
 # make_root SUITE: the root, with what the tests need; or a word on why there is
 # none, and false. Two at once take turns.
 make_root() {
-  local dir=$ROOTS/$1 uri reason
+  local dir=$ROOTS/$1 uri reason status=0
 
   if ! mkdir -p "$dir" || ! exec 8>"$dir/lock"; then
     echo "cannot write to $dir"
@@ -107,22 +107,33 @@ make_root() {
     fi
 
     # Renamed when it is whole, so that an interrupted one is not taken for a root.
-    rm -rf "$dir/new"
+    # What debootstrap mounts and starts ends with it, however that comes.
+    rm -rf --one-file-system "$dir/new"
     mkdir -p "$dir/new"
     echo "Making a root of Debian $1 in ${dir#"$TOP"/}/root" >&2
-    if ! timeout -k 20 "$(seconds_left 0)" debootstrap --variant=minbase --include=make,ca-certificates \
-      "$1" "$dir/new" "$uri" >"$dir/debootstrap.log" 2>&1 </dev/null; then
+    if ! timeout --foreground -s KILL "$(seconds_left 0)" \
+      unshare --mount --pid --fork --mount-proc --kill-child -- \
+      debootstrap --variant=minbase --include=make,ca-certificates "$1" "$dir/new" "$uri" \
+      >"$dir/debootstrap.log" 2>&1 </dev/null; then
       reason=$(grep '^E: ' "$dir/debootstrap.log" | tail -n 1)
       echo "debootstrap of $1 failed: ${reason:-see ${dir#"$TOP"/}/debootstrap.log}"
-      rm -rf "$dir/new"
+      rm -rf --one-file-system "$dir/new"
       return 1
     fi
     # What can be made again need not be on the disk before the next package is.
     echo force-unsafe-io >"$dir/new/etc/dpkg/dpkg.cfg.d/unsafe-io"
     mv "$dir/new" "$dir/root"
   fi
-  if ! in_root "$(seconds_left 0)" "$1" sh -c 'bash test/lib/packages.sh test && apt-get clean' \
-    >"$dir/packages.log" 2>&1 </dev/null; then
+  # dpkg first: an earlier run may have been ended in the middle of it.
+  in_root "$(seconds_left 0)" "$1" sh -c '
+    export DEBIAN_FRONTEND=noninteractive
+    { dpkg --configure -a && apt-get -q check; } || apt-get -q -y -f install
+    bash test/lib/packages.sh test && apt-get -q clean' \
+    >"$dir/packages.log" 2>&1 </dev/null || status=$?
+  if [ "$(seconds_left 0)" -lt 60 ]; then
+    echo "no time is left for it, which went into its root (TEST_MINUTES=$TEST_MINUTES)"
+    return 1
+  elif [ "$status" != 0 ]; then
     reason=$(grep '^E: ' "$dir/packages.log" | tail -n 1)
     echo "the tests' packages could not be installed: ${reason:-see ${dir#"$TOP"/}/packages.log}"
     return 1
@@ -190,8 +201,6 @@ for i in "${!others[@]}"; do
     skip "$major" "no time is left for it (TEST_MINUTES=$TEST_MINUTES)"
   elif ! reason=$(make_root "$suite"); then
     skip "$major" "$reason"
-  elif [ "$(seconds_left 0)" -lt 60 ]; then
-    skip "$major" "no time is left for it, only its root was made (TEST_MINUTES=$TEST_MINUTES)"
   else
     TEST_UNTIL=$until in_root "$(seconds_left 600)" "$suite" \
       make --no-print-directory test TESTS="$TESTS" </dev/null 2>&1 | tee "$log"

@@ -89,6 +89,7 @@ like($output, qr/^PostgreSQL 15: FAILED, the run has no end; 1 failed\n(?:.*\n)*
 my $in_root = <<'END';
 case "$*" in
 *' true') exit 0 ;;
+*debootstrap*) while [ "$1" != debootstrap ]; do shift; done && exec "$@" ;;
 *packages.sh*) exit "${PACKAGES:-0}" ;;
 esac
 now=$(date +%s)
