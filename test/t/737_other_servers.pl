@@ -98,7 +98,7 @@ echo '[12:00:00] 100_x.pl .. skipped: no time is left'
 echo '5 passed, 0 failed, 1 skipped'
 END
 my %root = (id => 'echo 0', make => $good, unshare => $in_root, 'apt-get' => 'echo "Debian Debian http://localhost/debian"',
-	debootstrap => 'for dir; do case $dir in */new) mkdir -p "$dir/etc/dpkg/dpkg.cfg.d" ;; esac; done');
+	debootstrap => 'for dir; do case $dir in */new) mkdir -p "$dir/etc/dpkg/dpkg.cfg.d" "$dir/etc/apt/apt.conf.d" ;; esac; done');
 my $work;
 ($exit, $output, $work) = all({ TEST_MINUTES => 45 }, %root);
 is($exit, 0, 'with roots') or diag $output;
