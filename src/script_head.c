@@ -504,10 +504,10 @@ script_head_read(Script *script)
 			in_why = false;
 			continue;
 		}
-		while (line_end < len && text[line_end] != '\n')
-			line_end++;
 		if (text[pos] == '\\')
 		{
+			while (line_end < len && text[line_end] != '\n')
+				line_end++;
 			/* SQL may follow in its line. */
 			while (pos + 1 < line_end && !(text[pos] == '\\' && text[pos + 1] == '\\'))
 				pos++;

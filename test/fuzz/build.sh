@@ -24,15 +24,21 @@ fi
 
 mkdir -p "$dir"
 cd "$dir"
-rm -f ./*.o tapmig_fuzz.so
+rm -f tapmig_fuzz.so psql_scan.o
 flags=(-std=gnu11 -O1 -g -fPIC -fno-strict-aliasing -fwrapv -fno-omit-frame-pointer
   -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-ignored-attributes
   -D_GNU_SOURCE '-DTAPMIG_VERSION="fuzz"' "-I$tree/src" "-I$tree/test/fuzz"
   -isystem "$("$pg_config" --includedir-server)" "-I$("$pg_config" --includedir)/internal"
   "-I$("$pg_config" --pkgincludedir)/internal")
 
+headers=$(find "$tree/src" "$tree/test/fuzz" \( -name '*.h' -o -name build.sh \) -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2-)
+objects=()
 for file in "$tree"/src/*.c "$tree"/test/fuzz/*.c; do
   name=$(basename "$file" .c)
+  objects+=("$name.o")
+  if [ "$name.o" -nt "$file" ] && [ "$name.o" -nt "$headers" ]; then
+    continue
+  fi
   # libFuzzer follows the branches of what reads scripts.
   case $name in
     script* | shape | version | lint*)
@@ -56,5 +62,5 @@ done
 objcopy --redefine-sym stdin=fuzz_stdin --redefine-sym stdout=fuzz_stdout --redefine-sym stderr=fuzz_stderr \
   psqlscan.o psql_scan.o
 rm psqlscan.o
-"$clang" -shared -o tapmig_fuzz.so ./*.o "$runtime" "-Wl,--version-script=$tree/src/exports.map" \
+"$clang" -shared -o tapmig_fuzz.so "${objects[@]}" psql_scan.o "$runtime" "-Wl,--version-script=$tree/src/exports.map" \
   -lstdc++ -lm -lpthread -ldl

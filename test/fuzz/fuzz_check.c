@@ -35,7 +35,7 @@
 #include "version.h"
 
 /* Seconds of processor time that any input may take. */
-#define FUZZ_SLOW			2.0
+#define FUZZ_SLOW			0.5
 
 /* An input repeated up to this many bytes may take FUZZ_SLOW, too. */
 #define FUZZ_LARGE			(96 * 1024)
