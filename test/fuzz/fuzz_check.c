@@ -50,7 +50,8 @@ typedef enum FuzzHow
 	FUZZ_SHAPE,					/* shape_read() too */
 	FUZZ_LINT,					/* the same with lint looking on */
 	FUZZ_WHOLE,					/* text is parsed as one, no script is read */
-	FUZZ_EACH					/* each statement of `script` is parsed */
+	FUZZ_EACH,					/* each statement of `script` is parsed */
+	FUZZ_SCAN					/* the server's scanner goes through text */
 } FuzzHow;
 
 typedef struct FuzzReading
@@ -154,6 +155,37 @@ fuzz_check_error(const ErrorData *error, bool server, bool place)
 		fuzz_fail("an error without a line: %s", error->message);
 }
 
+/* The tokens of a text. */
+static FuzzToken *
+fuzz_tokens(const char *text, int *n)
+{
+	core_yy_extra_type extra;
+	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, script_keyword_tokens());
+	core_YYSTYPE value;
+	int			location;
+	int			token;
+	int			allocated = 64;
+	FuzzToken  *tokens = palloc(allocated * sizeof(FuzzToken));
+
+	extra.escape_string_warning = false;
+	*n = 0;
+	while ((token = core_yylex(&value, &location, scanner)) != 0)
+	{
+		FuzzToken  *t;
+
+		if (*n >= allocated)
+			tokens = repalloc(tokens, (allocated *= 2) * sizeof(FuzzToken));
+		t = &tokens[(*n)++];
+		t->token = token;
+		t->start = location;
+		t->end = location + (int) strlen(extra.scanbuf + location);
+		t->string = token == COMPAT_TOKEN_SCONST || token == COMPAT_TOKEN_USCONST ||
+			token == COMPAT_TOKEN_BCONST || token == COMPAT_TOKEN_XCONST;
+	}
+	scanner_finish(scanner);
+	return tokens;
+}
+
 static void
 fuzz_read_now(FuzzReading *reading)
 {
@@ -162,6 +194,11 @@ fuzz_read_now(FuzzReading *reading)
 	if (reading->how == FUZZ_WHOLE)
 	{
 		reading->trees = raw_parser(reading->text, RAW_PARSE_DEFAULT);
+		return;
+	}
+	if (reading->how == FUZZ_SCAN)
+	{
+		(void) fuzz_tokens(reading->text, &nest);
 		return;
 	}
 	if (reading->how == FUZZ_EACH)
@@ -222,49 +259,20 @@ fuzz_read(FuzzReading *reading)
 	if (reading->how < FUZZ_WHOLE && begun > FUZZ_SLOW)
 	{
 		FuzzReading whole = {FUZZ_WHOLE, reading->text, reading->len};
+		FuzzReading scan = {FUZZ_SCAN, reading->text, reading->len};
 		double		servers = fuzz_clock();
 
-		/* The scanner itself is slow at some things, such as a run of slashes and stars. */
+		/* The server itself is slow at some things, such as a run of slashes and stars. */
 		fuzz_read(&whole);
+		fuzz_read(&scan);
 		servers = fuzz_clock() - servers;
 		if (begun > FUZZ_SLOW + 4 * servers)
-			fuzz_fail("%zu bytes took %.1f s, their parse %.1f s", reading->len, begun, servers);
+			fuzz_fail("%zu bytes took %.1f s, the server %.1f s", reading->len, begun, servers);
 	}
 	else if (reading->how < FUZZ_WHOLE)
 		counters.slowest = Max(counters.slowest, begun);
 	if (reading->error != NULL)
 		fuzz_check_error(reading->error, reading->how >= FUZZ_WHOLE, true);
-}
-
-/* The tokens of a text that the scanner has accepted. */
-static FuzzToken *
-fuzz_tokens(const char *text, int *n)
-{
-	core_yy_extra_type extra;
-	core_yyscan_t scanner = scanner_init(text, &extra, &ScanKeywords, script_keyword_tokens());
-	core_YYSTYPE value;
-	int			location;
-	int			token;
-	int			allocated = 64;
-	FuzzToken  *tokens = palloc(allocated * sizeof(FuzzToken));
-
-	extra.escape_string_warning = false;
-	*n = 0;
-	while ((token = core_yylex(&value, &location, scanner)) != 0)
-	{
-		FuzzToken  *t;
-
-		if (*n >= allocated)
-			tokens = repalloc(tokens, (allocated *= 2) * sizeof(FuzzToken));
-		t = &tokens[(*n)++];
-		t->token = token;
-		t->start = location;
-		t->end = location + (int) strlen(extra.scanbuf + location);
-		t->string = token == COMPAT_TOKEN_SCONST || token == COMPAT_TOKEN_USCONST ||
-			token == COMPAT_TOKEN_BCONST || token == COMPAT_TOKEN_XCONST;
-	}
-	scanner_finish(scanner);
-	return tokens;
 }
 
 /* Whether a piece of a script holds no token but semicolons. */

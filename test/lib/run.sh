@@ -159,11 +159,14 @@ regress() {
     tail -n 30 "$RUN/work/server.log"
     bad=$((bad + ($# > ran ? $# - ran : 1)))
   fi
-  # Under valgrind all takes long enough for the NOTICEs of those who wait.
-  if [ -n "${HOUSE_VALGRIND:-}" ] && [ -s "$dir/regression.diffs" ] && [ "$ran" = $# ] &&
-    ! grep -E '^[-+]' "$dir/regression.diffs" | grep -qvE '^(---|\+\+\+) /|^\+NOTICE:  migration .* is under way: '; then
-    echo "$bad differ by NOTICEs of migrations under way"
-    good=$ran bad=0
+  # Under valgrind a NOTICE of a wait comes that never came, a timeout ends another
+  # statement: what an output says is for "make test" to judge, unless the server ended.
+  if [ -n "${HOUSE_VALGRIND:-}" ] && [ "$ran" = $# ] && [ "$bad" -gt 0 ] &&
+    ! grep -qE '^\+.*(server closed the connection|connection to server was lost)' "$dir/regression.diffs"; then
+    head -c 200000 "$dir/regression.diffs"
+    echo "$bad went through with another output, which is not judged here"
+    count "$good" 0 "$bad" "$title"
+    return
   elif [ -s "$dir/regression.diffs" ]; then
     head -c 200000 "$dir/regression.diffs"
   fi
