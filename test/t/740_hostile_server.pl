@@ -185,6 +185,8 @@ my $terminal = "x\e]0;title\a\e[31m$csi$bidi\x7f\b";
 my %payloads = (
 	'sed, rows' => "1e touch $canary;:\npicked\tx\trunbook\t1 \\! touch $canary\tf\t' \\! touch $canary\n"
 	  . "adopt\t0\tregister\t1$terminal\t`touch $canary`\t\t\t`touch $canary`\nwanted\t1\t`touch $canary`$terminal\n",
+	'flyway' => "x\npicked\tx\tflyway\t0\tf\t0\nadopt\t1 \\! touch $canary\tregister\t1\t\tx\t\t78\n"
+	  . "adopt\t1\tregister\t1\t\tx\t\t78\n",
 	'psql, shell' => "x[\$(touch $canary)]`touch $canary`\$(touch $canary)' `touch $canary` '$terminal\n"
 	  . "1 \\! touch $canary\n\\! touch $canary");
 
@@ -256,6 +258,7 @@ for my $command (@commands)
 	{
 		for my $payload (sort keys %payloads)
 		{
+			next if $payload eq 'flyway' && $command->[0] ne 'adopt';
 			my ($good, $exit, $out, $err) = attack($command, $column, $payloads{$payload});
 			my ($what) = "$out$err" =~ /([\x01-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9])/;
 
