@@ -636,8 +636,14 @@ stepwise_run_steps(Stepwise *s)
 			(void) stepwise_run_transactional(s, step, from, to);
 	}
 	data_loss_end(s->loss);
+
+	/* It is applied: whoever cancels comes too late, and nothing has failed. */
+	s->begun = false;
+	HOLD_CANCEL_INTERRUPTS();
 	if (!resumed)
 		data_loss_finish(s->loss);
+	RESUME_CANCEL_INTERRUPTS();
+	QueryCancelPending = false;
 }
 
 /* Writes how the attempt ended, in a transaction of its own. */

@@ -18,7 +18,7 @@ typedef struct Stepwise
 	MemoryContext context;		/* outlives the transactions */
 	Shape	   *shape;
 	LedgerProgress progress;
-	bool		begun;			/* the attempt has a row */
+	bool		begun;			/* the attempt has a row, and has not ended */
 	bool		marked;			/* this attempt's word is it that a step is running */
 	bool		has_run;		/* its statement has; the word that it is done is left */
 	bool		out_of_order;

@@ -308,7 +308,7 @@ sub job
 	my $dice = dice($opt{seed} + 7919 * $i);
 	my ($fired, $all, %made, @trials) = (0, 0);
 
-	$node = tapmig_node("boundaries$i", conf => "restart_after_crash = on\nmax_worker_processes = 8\nautovacuum = off\nlog_error_verbosity = verbose\n");
+	$node = tapmig_node("boundaries$$", conf => "restart_after_crash = on\nmax_worker_processes = 8\nautovacuum = off\nlog_error_verbosity = verbose\n");
 	rows('CREATE ROLE chaos_builder');
 	if ($opt{trial} ne '')
 	{

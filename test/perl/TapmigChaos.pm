@@ -171,6 +171,11 @@ our %kinds = (
 		marks => [ 1, 3, 5 ],
 		holds => "(SELECT count(*) FROM S.df_V) = 2",
 	},
+	# In the end it is warned of what was listed and not lost
+	loses => {
+		sql   => "-- tapmig: loses=shared.never, approved-by=\"chaos\"\nMARK(1);\nVACUUM S.filler;\nMARK(3);\n",
+		marks => [ 1, 3 ],
+	},
 	free => {
 		sql   => "CREATE TABLE IF NOT EXISTS S.fr_V (a int);\nCREATE INDEX CONCURRENTLY IF NOT EXISTS fr_V_a ON S.fr_V (a);\nVACUUM S.fr_V;\nINSERT INTO S.fr_V VALUES (1);\n",
 		marks => [],
