@@ -481,11 +481,12 @@ stepwise_set_lock_timeout(Stepwise *s, const char *value)
 
 /*
  * Runs one text at top level: sql, or the statement itself where that is NULL.
- * CONCURRENTLY goes without lock_timeout, which would count its waits for
- * snapshots; at the session's level, since it commits in its middle.
+ * is_step: with it the step's work is done. CONCURRENTLY goes without
+ * lock_timeout, which would count its waits for snapshots; at the session's
+ * level, since it commits in its middle.
  */
 void
-stepwise_run_top_level(Stepwise *s, int index, const char *sql)
+stepwise_run_top_level(Stepwise *s, int index, const char *sql, bool is_step)
 {
 	bool		concurrently = s->shape->statements[index].concurrently;
 	char	   *lock_timeout = GetConfigOptionByName("lock_timeout", NULL, false);
@@ -498,8 +499,7 @@ stepwise_run_top_level(Stepwise *s, int index, const char *sql)
 	else
 		executor_run_alone(s->request->script, s->shape, index, &s->options);
 	stepwise_commit_statement(s, index);
-	if (sql == NULL)
-		s->has_run = true;
+	s->has_run = is_step;
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	if (concurrently)
 		stepwise_set_lock_timeout(s, lock_timeout);
@@ -525,7 +525,22 @@ stepwise_discard_all(Stepwise *s, int index)
 	};
 
 	for (int i = 0; i < (int) lengthof(parts); i++)
-		stepwise_run_top_level(s, index, parts[i]);
+		stepwise_run_top_level(s, index, parts[i], i == (int) lengthof(parts) - 1);
+}
+
+/* Before what the next step does outside of a transaction: it is under way. */
+void
+stepwise_mark_running(Stepwise *s)
+{
+	int			step = s->progress.steps_done + 1;
+
+	if (s->progress.step_running == step)
+		return;
+	stepwise_begin(s);
+	s->progress.step_running = step;
+	s->marked = true;
+	ledger_update_attempt(&s->request->identity, &s->progress);
+	stepwise_commit(s);
 }
 
 /* A statement that cannot run in a transaction block. */
@@ -534,18 +549,11 @@ stepwise_run_nontransactional(Stepwise *s, int step, int index)
 {
 	if (!stepwise_repair(s, index, s->progress.step_running == step))
 		return;
-	if (s->progress.step_running != step)
-	{
-		stepwise_begin(s);
-		s->progress.step_running = step;
-		s->marked = true;
-		ledger_update_attempt(&s->request->identity, &s->progress);
-		stepwise_commit(s);
-	}
+	stepwise_mark_running(s);
 	if (strcmp(s->shape->statements[index].command, "DISCARD ALL") == 0)
 		stepwise_discard_all(s, index);
 	else
-		stepwise_run_top_level(s, index, NULL);
+		stepwise_run_top_level(s, index, NULL, true);
 }
 
 /*

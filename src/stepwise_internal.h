@@ -36,7 +36,9 @@ typedef struct Stepwise
 /* stepwise.c */
 extern void stepwise_begin(Stepwise *s);
 extern void stepwise_commit(Stepwise *s);
-extern void stepwise_run_top_level(Stepwise *s, int index, const char *sql);
+extern void stepwise_run_top_level(Stepwise *s, int index, const char *sql,
+								   bool is_step);
+extern void stepwise_mark_running(Stepwise *s);
 
 /* stepwise_repair.c */
 extern RawStmt *stepwise_parse(const Stepwise *s, int index);

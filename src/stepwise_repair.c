@@ -104,8 +104,13 @@ stepwise_run_locked_repair(Stepwise *s, int index, const IndexRepair *repair,
 		return;
 	if (repair->notice != NULL)
 		ereport(NOTICE, (errmsg("%s", repair->notice)));
+
+	/* It is the step's own work: who is interrupted behind it must find it done. */
+	if (repair->verdict == INDEX_REPAIR_FINALIZE)
+		stepwise_mark_running(s);
 	foreach(lc, repair->first)
-		stepwise_run_top_level(s, index, lfirst(lc));
+		stepwise_run_top_level(s, index, lfirst(lc),
+							   repair->verdict == INDEX_REPAIR_FINALIZE);
 }
 
 /*

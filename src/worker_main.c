@@ -19,6 +19,7 @@
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/shm_mq.h"
 #include "storage/shm_toc.h"
@@ -204,6 +205,17 @@ worker_read_request(shm_toc *toc, const WorkerShared *shared, Request *request)
 }
 
 /*
+ * At the process's end. A termination that comes between two transactions finds
+ * none to abort, and core gives relation locks of the session back with that
+ * only: one that a repair holds would stay until the server's restart.
+ */
+static void
+worker_release_locks(int code, Datum arg)
+{
+	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
+}
+
+/*
  * The entry point of a worker; main_arg is the handle of its segment.
  */
 void
@@ -246,6 +258,7 @@ tapmig_worker_main(Datum main_arg)
 	worker_ignore_client_encoding();
 	BackgroundWorkerInitializeConnectionByOid(shared->database,
 											  shared->authenticated_user, 0);
+	on_shmem_exit(worker_release_locks, 0);
 	SetClientEncoding(GetDatabaseEncoding());
 	worker_become_session(toc, shared);
 	worker_read_request(toc, shared, &request);

@@ -12,6 +12,7 @@
 # fill_in($text, $schema, $version)		such a text, for a round
 # dice($seed)	-> a generator of integers below its argument, the same everywhere
 # pick($dice, @from)
+# fault_library()	-> path of chaos/chaos_fault.c, compiled; undef without a compiler
 
 package TapmigChaos;
 
@@ -19,8 +20,9 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use TapmigTest;
 
-our @EXPORT = qw(%kinds fill_in dice pick);
+our @EXPORT = qw(%kinds fill_in dice pick fault_library);
 
 sub dice
 {
@@ -189,6 +191,18 @@ our %kinds = (
 		holds => "to_regclass('S.rl_V') IS NOT NULL",
 	},
 );
+
+sub fault_library
+{
+	# The private copy's pg_config, first in PATH, knows the version and not where the headers are.
+	my ($major) = qx{pg_config --version} =~ /(\d+)/;
+	my ($pg_config) = grep { defined && -x } $ENV{PG_CONFIG}, "/usr/lib/postgresql/$major/bin/pg_config";
+	my $library = scratch_dir() . '/chaos_fault.so';
+
+	chomp(my $headers = qx{@{[ $pg_config // 'pg_config' ]} --includedir-server});
+	my $failed = system("cc -shared -fPIC -O1 -Wall -I'$headers' -o $library " . top_dir() . '/test/chaos/chaos_fault.c');
+	return $failed ? undef : $library;
+}
 
 sub fill_in
 {
