@@ -132,10 +132,14 @@ sub check
 	my ($script, $trial, $r, $when) = @_;
 	my $problem = sub { push @problems, "$trial->{name}: $when: $_[0]"; };
 	my $track = "track = '$script->{track}'";
-	my ($in, $events, $locks, $states) = @{ (rows(<<"SQL"))[0] };
+	my ($locks, $until) = (1, Time::HiRes::time() + 5);
+
+	# The two views are not of one moment.
+	$locks = value("SELECT count(*) FROM pg_locks l WHERE locktype = 'advisory' OR NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid)")
+	  while $locks && Time::HiRes::time() < $until;
+	my ($in, $events, $states) = @{ (rows(<<"SQL"))[0] };
 SELECT (SELECT count(*) FROM tapmig.schema_migrations WHERE $track),
 	(SELECT count(*) FROM tapmig.history WHERE $track AND event = 'applied'),
-	(SELECT count(*) FROM pg_locks l WHERE locktype = 'advisory' OR NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid)),
 	(SELECT state FROM tapmig.plan(ARRAY['$version'], track => '$script->{track}'))
 SQL
 	my @attempts = rows("SELECT outcome, steps_done, coalesce(step_running, 0), coalesce(cardinality(step_fingerprints), 0) FROM tapmig.attempts WHERE $track ORDER BY id");
