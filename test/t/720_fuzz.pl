@@ -48,7 +48,7 @@ sub fuzz
 	# libFuzzer ends the backend when it is through.
 	$node->psql($name,
 		'SELECT tapmig_fuzz(' . quoted($log) . ', VARIADIC ARRAY[' . join(', ', map { quoted($_) } "-artifact_prefix=$dir/found/",
-			'-rss_limit_mb=0', '-timeout=60', '-print_final_stats=1', @arguments) . '])',
+			'-rss_limit_mb=0', '-timeout=600', '-print_final_stats=1', @arguments) . '])',
 		stdout => \$stdout, stderr => \$stderr);
 	return -e $log ? read_file($log) : "no log: $stderr";
 }
