@@ -401,6 +401,8 @@ rehearsal_find_counters(RehearsalSeen *seen, bool look)
 			RelationClose(rel);
 			return;
 		}
+		/* As relation_open() does: a lock alone has not made the counters ready. */
+		pgstat_init_relation(rel);
 		if (rel->pgstat_info == NULL && rel->pgstat_enabled)
 			pgstat_assoc_relation(rel);
 		RelationClose(rel);

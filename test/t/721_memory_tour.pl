@@ -74,6 +74,13 @@ cmp_ok(scalar @{ $r->{rows} }, '>=', 5, 'a rehearsal') or diag explain $r;
 is_error(sql_try($node, 'SELECT * FROM tapmig.rehearse($1)', bind => ["$script\nSELECT 1 / 0;"]), '22012', qr/division/, 'one that fails');
 is(sql_value($node, 'SELECT count(*) FROM t WHERE a = 1002'), 1, 'leaves nothing');
 
+# A new session has no counters of a table that its transaction has only locked.
+my $new = session($node);
+$new->try($_) for 'BEGIN', 'LOCK TABLE t IN SHARE MODE';
+is($new->try(q{SELECT string_agg(relation || ' ' || scanned, ',') FROM tapmig.rehearse('CREATE INDEX ON t (b, a)')})->{value}, 't true',
+	'a scan of what was locked before is seen');
+$new->close;
+
 # Lint, and an error of it.
 $r = sql_try($node, 'SELECT rule FROM tapmig.lint($1)', bind => [ "ALTER TABLE t ADD e int NOT NULL DEFAULT random(), ALTER b TYPE varchar(1), ADD FOREIGN KEY (c) REFERENCES t;\nCREATE INDEX ON t (c);\nDROP TABLE nothere;" ]);
 cmp_ok(scalar @{ $r->{rows} }, '>=', 3, 'lint') or diag explain $r;
