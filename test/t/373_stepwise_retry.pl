@@ -131,7 +131,8 @@ SQL
 # A build that ends in a deadlock leaves an INVALID index: cleared away and built.
 {
 	my $other = session($node, options => '-c deadlock_timeout=30s');
-	my $run   = session($node, options => '-c deadlock_timeout=50ms');
+	# It looks once, when it has waited for so long: the other has to be there by then.
+	my $run   = session($node, options => '-c deadlock_timeout=3s');
 	$other->try('BEGIN ISOLATION LEVEL REPEATABLE READ');
 	$other->try('SELECT 1');
 	start_run($run, '16_deadlock', "SET lock_timeout = '9s';\nCREATE INDEX CONCURRENTLY t16 ON t (a);\nINSERT INTO seen VALUES ('16 ' || current_setting('lock_timeout'));\n");
