@@ -16,7 +16,7 @@ use Test::More;
 my $seconds = $ENV{FUZZ_SECONDS} // 60;
 my $seed    = $ENV{FUZZ_SEED}    // 720;
 
-my $node = tapmig_node('main', extension => 0);
+my $node = tapmig_node('main', extension => 0, conf => "restart_after_crash = on\n");
 my ($major) = $node->safe_psql('postgres', 'SHOW server_version_num') =~ /^(\d+)\d{4}$/;
 my $pg_config = $ENV{PG_CONFIG} // "/usr/lib/postgresql/$major/bin/pg_config";
 my $dir  = scratch_dir();
@@ -35,6 +35,8 @@ sub fuzz
 	my $log  = "$dir/$name.log";
 	my ($stdout, $stderr);
 
+	# What was found before has ended the server.
+	$node->poll_query_until('postgres', 'SELECT true') or die 'the server is gone';
 	if ($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = '$name'") == 0)
 	{
 		$node->safe_psql('postgres', "CREATE DATABASE $name TEMPLATE template0 ENCODING $encoding LOCALE 'C'");
