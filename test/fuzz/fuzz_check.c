@@ -533,7 +533,8 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 			break;
 		case COMPAT_TOKEN_ICONST:
 		case COMPAT_TOKEN_FCONST:
-			appendStringInfo(&text, "7%.*s", t->end - t->start, source);
+			/* One digit more, but not to a name before it, which may be cut off there. */
+			appendStringInfo(&text, " 7%.*s", t->end - t->start, source);
 			break;
 		default:
 			if (t->token == ';' || t->token == '(' || t->token == ')' || t->token == '\\' || t->string)
