@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -506,6 +508,10 @@ script_head_read(Script *script)
 		}
 		if (text[pos] == '\\')
 		{
+			/* A statement, and its data may follow. */
+			if (len - pos > 5 && strncmp(text + pos, "\\copy", 5) == 0 &&
+				!isalnum((unsigned char) text[pos + 5]))
+				break;
 			while (line_end < len && text[line_end] != '\n')
 				line_end++;
 			/* SQL may follow in its line. */

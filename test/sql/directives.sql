@@ -80,3 +80,7 @@ SELECT to_regclass('directives_ran') IS NOT NULL AS ran;
 SELECT tapmig.apply('2', 'CREATE TABLE directives_ran ();', track => 'squash_none');
 SELECT track, version, kind, directives FROM tapmig.schema_migrations WHERE track LIKE 'squash%' ORDER BY track, tapmig.version_key(version);
 DROP TABLE directives_ran;
+
+-- \copy is a statement: what follows is data
+SELECT tapmig.directives(E'\\copy t from stdin\n-- tapmig: store=off\n\\.\nSELECT 1;') IS NULL AS data,
+  tapmig.directives(E'\\set ON_ERROR_STOP 1\n-- tapmig: store=off\nSELECT 1;') AS head;
