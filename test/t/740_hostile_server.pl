@@ -230,6 +230,7 @@ my %common = map { $_ => 3 } qw(newer began probe doubled one other);
 }
 
 my $tried = 0;
+my $runner = read_file(top_dir() . '/bin/tapmig');
 for my $command (@commands)
 {
 	my $name = join(' ', grep { !m{^/} } @$command);
@@ -246,6 +247,11 @@ for my $command (@commands)
 	my %columns;
 	$columns{$_} = 1 for -e $seen ? split(/\n/, read_file($seen)) : ();
 	cmp_ok(scalar keys %columns, '>', 0, "$name: has columns");
+	# pg_dump's own columns, hundreds, are pg_dump's to look after.
+	if ($command->[0] eq 'dump')
+	{
+		delete @columns{ grep { $runner !~ /\bAS \Q$_\E\b|\b\Q$_\E\(/ && $_ ne '?column?' } keys %columns };
+	}
 	for (keys %common)
 	{
 		delete $columns{$_} if $columns{$_} && $common{$_}-- <= 0 && "@$command" !~ /^up/;
