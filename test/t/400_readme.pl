@@ -228,7 +228,7 @@ is_deeply([ $readme =~ /^\| (\d+) \|/mg ], [ $exits =~ /\b(\d+) [a-z]/g ],
 # ---------------------------------------------------------------- links
 
 my %documents = map { $_ => read_file("$top/$_") }
-  qw(README.md src/README.md doc/adopt.md doc/ledger.md doc/lint.md doc/reference.md doc/rehearsal.md doc/runbook.md doc/scripts.md doc/security.md bench/README.md deploy/README.md);
+  qw(README.md src/README.md doc/adopt.md doc/ledger.md doc/lint.md doc/performance.md doc/reference.md doc/rehearsal.md doc/runbook.md doc/scripts.md doc/security.md bench/README.md deploy/README.md);
 my @dead;
 for my $document (sort keys %documents)
 {
