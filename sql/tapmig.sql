@@ -49,8 +49,8 @@ CREATE TABLE tapmig.schema_migrations (
 );
 CREATE UNIQUE INDEX schema_migrations_key
 	ON tapmig.schema_migrations (track, tapmig.version_key(version) COLLATE "C");
--- Every apply asks for squashes; the key makes this index beat the others even
--- where the planner believes the table to be tiny.
+-- Every apply asks for squashes, and reads them by this index: it holds no other
+-- versions.
 CREATE INDEX schema_migrations_replaces
 	ON tapmig.schema_migrations (track, tapmig.version_key(version) COLLATE "C")
 	WHERE directives ? 'replaces';

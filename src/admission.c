@@ -26,8 +26,7 @@ admission_is_in_force(Request *request, bool locked)
 
 	if (row == NULL)
 	{
-		replaced_by = ledger_replaced_by(request->track,
-										 &request->version);
+		replaced_by = ledger_replaced_by(request->track, &request->version);
 		if (replaced_by == NULL)
 			return false;
 		ereport(NOTICE,

@@ -1,20 +1,22 @@
 /*
  * ledger.c
- *		The ledger: the frame of every access, and the reads.
+ *		The ledger: the frame of its SQL, and the reads.
  *
- * Every access runs in a frame: as the extension's owner, in a
- * security-restricted operation, with a search_path and planner settings of our
- * own, and with a snapshot taken at its beginning.  That snapshot, not the
- * transaction's, decides what a read sees: what is committed now, and what the
- * own transaction wrote before, under every isolation level.  UPDATE and DELETE
- * use the transaction's, and fail with 40001 where it doesn't see the row.
+ * What every migration asks goes by ledger_table.c, without SQL. All else runs
+ * in a frame: as the extension's owner, in a security-restricted operation, with
+ * a search_path and planner settings of our own, and with a snapshot taken at its
+ * beginning.  So a direct read and a frame see the same, whatever the
+ * transaction's snapshot is: what is committed now, and what the own transaction
+ * wrote before.  UPDATE and DELETE use the transaction's, and fail with 40001
+ * where it doesn't see the row.
  *
  * A frame ends in the transaction that it began in.  An error leaves it through
  * the (sub)transaction's abort, which puts back user, settings and SPI.
  *
- * Writes need the track's migration lock, held until the transaction ends.
- * Statements are planned once in a session and kept; all reads are index
- * lookups, so that their cost doesn't grow with the ledger.
+ * Writes need the track's migration lock, held until the transaction ends, and
+ * run in a frame also where they go without SQL: an index may call functions.
+ * Statements are planned once in a session and kept; reads are index lookups, so
+ * that their cost doesn't grow with the ledger.
  */
 #include "postgres.h"
 

@@ -4,7 +4,8 @@
  *
  * What every migration asks and writes goes this way, as the server goes at its
  * catalogs; everything else is SQL. Nothing here looks at rights, runs a trigger
- * or depends on a setting, so that a read needs no frame.
+ * or depends on a setting, so that a read needs no frame; an insert does, for the
+ * functions that an index may call.
  *
  * A scan sees what is committed when it begins and what its transaction wrote
  * before, under every isolation level, as a frame does. An insert is for rows

@@ -12,6 +12,10 @@
 # valid($node, $index)	't', 'f', or undef without such an index
 # attempt($node, $version)	-> hash of the last attempt's row, values as text
 # attempts($node, $version)	-> outcomes of all, in order, comma-separated
+# make_gates($node, $db)	in a database with tapmig: a step waits where
+#		public.gates has its name ('begin 2', 'done 2', and what public.gate() is
+#		called with) while somebody holds advisory lock 4711; schema app of the role
+#		builder
 # rows_of($node, $sql)	rows joined with | and line ends
 
 package TapmigStepwise;
@@ -24,7 +28,7 @@ use TapmigTest;
 use Test::More;
 
 our @EXPORT = qw(
-  holder start_run worker_pid wait_build no_worker valid attempt attempts rows_of
+  holder start_run worker_pid wait_build make_gates no_worker valid attempt attempts rows_of
   $a_worker
 );
 
@@ -67,6 +71,29 @@ sub wait_build
 	return wait_until($node, <<SQL, %opt);
 SELECT EXISTS (SELECT FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid)
 	WHERE $a_worker AND phase = 'waiting for old snapshots' AND wait_event_type = 'Lock')
+SQL
+}
+
+sub make_gates
+{
+	my ($node, $db) = @_;
+
+	$node->safe_psql($db, <<'SQL');
+CREATE TABLE public.gates (name text);
+CREATE FUNCTION public.gate(text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF EXISTS (SELECT FROM public.gates WHERE name = $1) THEN PERFORM pg_advisory_xact_lock(4711); END IF;
+END $$;
+CREATE FUNCTION public.gate_of_attempts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NEW.step_running IS NOT NULL THEN PERFORM public.gate('begin ' || NEW.step_running);
+	ELSIF NEW.outcome = 'running' AND NEW.steps_done > OLD.steps_done THEN PERFORM public.gate('done ' || NEW.steps_done);
+	END IF;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER zz_gate BEFORE UPDATE ON tapmig.attempts FOR EACH ROW EXECUTE FUNCTION public.gate_of_attempts();
+CREATE SCHEMA app AUTHORIZATION builder;
+GRANT SELECT ON public.gates TO PUBLIC;
 SQL
 }
 

@@ -20,21 +20,9 @@ CREATE DATABASE model;
 SQL
 $node->safe_psql('model', <<'SQL');
 CREATE EXTENSION tapmig;
-CREATE TABLE public.gates (name text);
-CREATE FUNCTION public.gate(text) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-	IF EXISTS (SELECT FROM public.gates WHERE name = $1) THEN PERFORM pg_advisory_xact_lock(4711); END IF;
-END $$;
-CREATE FUNCTION public.gate_of_attempts() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-	IF NEW.step_running IS NOT NULL THEN PERFORM public.gate('begin ' || NEW.step_running);
-	ELSIF NEW.outcome = 'running' AND NEW.steps_done > OLD.steps_done THEN PERFORM public.gate('done ' || NEW.steps_done);
-	END IF;
-	RETURN NEW;
-END $$;
-CREATE TRIGGER zz_gate BEFORE UPDATE ON tapmig.attempts FOR EACH ROW EXECUTE FUNCTION public.gate_of_attempts();
-CREATE SCHEMA app AUTHORIZATION builder;
-GRANT SELECT ON public.gates TO PUBLIC;
+SQL
+make_gates($node, 'model');
+$node->safe_psql('model', <<'SQL');
 SET ROLE builder;
 CREATE TABLE app.log (what text);
 CREATE TABLE app.old (a int);

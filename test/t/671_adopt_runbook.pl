@@ -45,7 +45,7 @@ is(sql_value($node, "SELECT relkind FROM pg_class WHERE relname = 'schema_migrat
 
 ($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir ], dbname => $database);
 is($exit, 0, 'adopted') or diag $err;
-is($out, "registered 001_hosts\nregistered 002_agents\nregistered 003_index\npublic.schema_migrations is a view of the ledger now; the table is kept as NAME_before_tapmig\n",
+is($out, "registered 001_hosts\nregistered 002_agents\nregistered 003_index\npublic.schema_migrations is a view of the ledger now; the table is kept as public.schema_migrations_before_tapmig\n",
 	'what is said');
 like($err, qr/WARNING:  these refer to public\.schema_migrations_before_tapmig, the old table, and not to the view: public\.latest\n/, 'what refers to the old table');
 my $after = sql_try($node, $query, dbname => $database)->{rows};
