@@ -76,6 +76,8 @@ fuzz() {
   done
   PGOPTIONS='-c client_min_messages=error -c log_min_messages=fatal' house_run psql -Xqc "$sql])" >"$RUN/fuzz.out" 2>&1
   [ -f "$log" ] || { cat "$RUN/fuzz.out" >&2; return 1; }
+  # An error that nobody caught ends the server's process: it says which.
+  grep -q 'FUZZ: end' "$log" || cat "$RUN/fuzz.out" >&2
   grep -E 'FUZZ: (broken|end)|^stat::number_of|^#.*(INITED|DONE)|ERROR: |SUMMARY' "$log"
   ! grep -q 'FUZZ: broken' "$log" && grep -q 'FUZZ: end' "$log" && [ -z "$(ls -A "$dir/found")" ]
 }

@@ -14,6 +14,8 @@ use TapmigTest;
 use Test::More;
 
 my $seconds = $ENV{FUZZ_SECONDS} // 60;
+# As many as make a minute, and no more: the seed gives the same ones everywhere.
+my $runs = $ENV{FUZZ_SECONDS} ? -1 : 500_000;
 my $seed    = $ENV{FUZZ_SEED}    // 720;
 
 my $node = tapmig_node('main', extension => 0, conf => "restart_after_crash = on\n");
@@ -83,7 +85,7 @@ is(broken($log), '', scalar(@scripts) . ' scripts');
 
 mkdir "$dir/$_" for 'seeds', 'corpus';
 IPC::Run::run([ $^X, "$fuzz/corpus.pl", "$dir/seeds", @scripts, @corpus ], '>', \$out, '2>&1') or die $out;
-$log = fuzz('UTF8', "-seed=$seed", "-max_total_time=$seconds", '-max_len=4000', "$dir/corpus", "$dir/seeds");
+$log = fuzz('UTF8', "-seed=$seed", "-runs=$runs", "-max_total_time=$seconds", '-max_len=4000', "$dir/corpus", "$dir/seeds");
 my ($end) = $log =~ /^FUZZ: end: (.*)$/m;
 is(broken($log), '', "$seconds seconds with the seed $seed: " . ($end // 'no end'))
   or diag "seed $seed";
