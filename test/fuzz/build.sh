@@ -60,6 +60,7 @@ for library in "$("$pg_config" --libdir)" "$("$pg_config" --pkglibdir)"; do
   [ ! -f "$library/libpgfeutils.a" ] || ar x "$library/libpgfeutils.a" psqlscan.o
 done
 objcopy --redefine-sym stdin=fuzz_stdin --redefine-sym stdout=fuzz_stdout --redefine-sym stderr=fuzz_stderr \
+  --redefine-sym pg_valid_server_encoding_id=fuzz_valid_server_encoding_id \
   psqlscan.o psql_scan.o
 rm psqlscan.o
 "$clang" -shared -o tapmig_fuzz.so "${objects[@]}" psql_scan.o "$runtime" "-Wl,--version-script=$tree/src/exports.map" \

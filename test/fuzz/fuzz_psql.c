@@ -5,7 +5,8 @@
  *
  * It is frontend code: what it calls there and the backend lacks stands here.
  * The build gives its stdin, stdout and stderr other names, since an object
- * that was not made for a shared library can't reach the C library's.
+ * that was not made for a shared library can't reach the C library's, and one
+ * function that only some versions' backends have under its own name.
  */
 #include "postgres.h"
 
@@ -19,6 +20,7 @@ FILE	   *fuzz_stdout = NULL;
 FILE	   *fuzz_stderr = NULL;
 
 extern int	PQmblen(const char *s, int encoding);
+extern int	fuzz_valid_server_encoding_id(int encoding);
 extern void pg_log_generic(int level, int part, const char *fmt,...);
 extern void *pg_malloc(size_t size);
 extern void *pg_malloc0(size_t size);
@@ -28,6 +30,12 @@ int
 PQmblen(const char *s, int encoding)
 {
 	return pg_encoding_mblen(encoding, s);
+}
+
+int
+fuzz_valid_server_encoding_id(int encoding)
+{
+	return PG_VALID_BE_ENCODING(encoding);
 }
 
 void
