@@ -130,6 +130,8 @@ guard_alter_table(const AlterTableStmt *statement)
 
 		if (command->subtype == AT_AddInherit)
 			guard_relation(castNode(RangeVar, command->def));
+		else if (command->subtype == AT_AttachPartition)
+			guard_relation(castNode(PartitionCmd, command->def)->name);
 	}
 }
 

@@ -177,6 +177,7 @@ SELECT n, attack(replace(script, E'\n', ' ') || CASE WHEN script LIKE 'COPY%stdi
 	left(replace(script, E'\n', ' '), 70) AS script
 FROM scripts WHERE script NOT LIKE 'COPY%stdin%' ORDER BY n;
 SELECT attack(script) AS result FROM scripts WHERE script LIKE 'COPY%stdin%';
+SELECT attack('CREATE TABLE attacks.p (LIKE tapmig.schema_migrations) PARTITION BY LIST (track); ALTER TABLE attacks.p ATTACH PARTITION tapmig.schema_migrations DEFAULT;') AS attached;
 SELECT n, attack(script || ';', 'rehearse') AS rehearsed FROM scripts
 WHERE n IN (2, 3, 19, 33, 47) ORDER BY n;
 
