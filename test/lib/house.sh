@@ -14,9 +14,10 @@
 # The system's installation and clusters are only read. PostgreSQL refuses to
 # run as root, so that root's servers run as "nobody" (TAPMIG_RUN_AS: another).
 # That user may not be able to reach the checkout: all that it reads is copied
-# to the run directory, which is under build/ where it can reach it, else in
-# /tmp. Whatever ends the script, its servers are stopped and the directory is
-# removed.
+# to the run directory. That of tests is in memory, below /dev/shm, where there is
+# enough of it; any other is under build/ where the user can reach it, else in /tmp.
+# PG_TEST_BASE=DIRECTORY: tests run there. Whatever ends the script, its servers
+# are stopped and the directory is removed.
 #
 # Sets: TOP the checkout; RUN the run directory, with pg (the private copy), tree
 # (a copy of the checkout), home; SOCKETS a short path for unix sockets;
@@ -66,12 +67,16 @@ house_begin() {
   fi
 
   mkdir -p "$TOP/build"
-  SOCKETS=$(mktemp -d /tmp/tapmig.XXXXXX)
+  local base
+  base=$(house_base "$1")
+  SOCKETS=$(mktemp -d "${base:-/tmp}/tapmig.XXXXXX") || exit 1
   chmod 755 "$SOCKETS"
-  RUN=$(mktemp -d "$TOP/build/run.XXXXXX")
-  chmod 755 "$RUN"
-  if ! "${HOUSE_AS[@]}" test -r "$RUN/."; then
-    rmdir "$RUN"
+  if [ -z "$base" ]; then
+    RUN=$(mktemp -d "$TOP/build/run.XXXXXX")
+    chmod 755 "$RUN"
+  fi
+  if [ -n "$base" ] || ! "${HOUSE_AS[@]}" test -r "$RUN/."; then
+    [ -n "$base" ] || rmdir "$RUN"
     RUN=$SOCKETS/run
     mkdir "$RUN"
   fi
@@ -81,6 +86,22 @@ house_begin() {
   chmod -R a+rX "$RUN/tree"
   house_own "$RUN/home" "$RUN/work" "$SOCKETS" "$SOCKETS/tmp"
   cd "$RUN/work" || exit 1
+}
+
+# house_base WHAT: where the run directory goes, nothing for build/. The tests make
+# and remove some hundred data directories, of 1,000 files each, and take
+# 2 GB; where speed is measured the disk is a part of it.
+house_base() {
+  local kb=8000000
+
+  if [ -n "${PG_TEST_BASE:-}" ]; then
+    echo "$PG_TEST_BASE"
+  elif [ "$1" = test ] && [ -w /dev/shm ] &&
+    awk '$2 == "/dev/shm" && $3 == "tmpfs" && $4 !~ /noexec/ { is = 1 } END { exit !is }' /proc/mounts &&
+    [ "$(df -Pk /dev/shm | awk 'END { print $4 }')" -gt "$kb" ] &&
+    [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt "$kb" ]; then
+    echo /dev/shm
+  fi
 }
 
 house_own() {
