@@ -10,6 +10,9 @@
 #		through => an object with host and port (a pooler), gate => how many can
 #		wait at the gate at once (default all), timeout => 120 seconds.
 # verify_is_clean($node, $name, dbname => ...)	one test: verify() has no row.
+# verify_sees($node, $name, dbname => ...)		one test: it has some for each thing that
+#		is changed, added or removed behind its back, in transactions that are rolled
+#		back; in a ledger of several versions and a kept script.
 # bouncer($node, $pool)	-> an object with host and port: pgbouncer in transaction
 #		mode with that many server connections. undef where it isn't installed.
 # bounded($seconds, $what, $code)	polls until $code gives true; dies at the bound.
@@ -26,7 +29,7 @@ use Time::HiRes      ();
 use Test::More;
 use TapmigTest;
 
-our @EXPORT = qw(clients verify_is_clean bouncer bounded);
+our @EXPORT = qw(clients verify_is_clean verify_sees bouncer bounded);
 
 my $gate_key = 7_300_001;
 
@@ -101,6 +104,41 @@ sub verify_is_clean
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is_deeply($r->{ok} ? $r->{rows} : "$r->{sqlstate} $r->{message}", [],
 		"$name: verify() is clean");
+}
+
+my @behind = (
+	'a row of the ledger'      => q{UPDATE tapmig.schema_migrations SET applied_at = applied_at - interval '1 us' WHERE version = (SELECT max(version) FROM tapmig.schema_migrations)},
+	'a row that is gone'       => q{DELETE FROM tapmig.schema_migrations WHERE version = (SELECT min(version) FROM tapmig.schema_migrations)},
+	'a row too many'           => q{INSERT INTO tapmig.schema_migrations (track, version, applied_at, source, kind, applied_by, applied_as, out_of_order) VALUES ('main', '98765', now(), 'manual', 'applied', 'x', 'x', false)},
+	'an event'                 => q{UPDATE tapmig.history SET at = at - interval '1 us' WHERE seq = (SELECT max(seq) FROM tapmig.history)},
+	'a chain'                  => q{UPDATE tapmig.history SET chain = sha256(chain) WHERE seq = (SELECT min(seq) FROM tapmig.history)},
+	'an event that is gone'    => q{DELETE FROM tapmig.history WHERE seq = (SELECT min(seq) FROM tapmig.history)},
+	'the text of a script'     => q{UPDATE tapmig.scripts SET sql = sql || ' ' WHERE checksum = (SELECT checksum FROM tapmig.scripts ORDER BY 1 LIMIT 1)});
+
+sub verify_sees
+{
+	my ($node, $name, %opt) = @_;
+	my $session = session($node, %opt);
+	my @missed;
+
+	for (my $i = 0; $i < @behind; $i += 2)
+	{
+		my ($what, $change) = @behind[ $i, $i + 1 ];
+		my ($table) = $change =~ /(tapmig\.\w+)/;
+		my $r;
+
+		for ('BEGIN', "ALTER TABLE $table DISABLE TRIGGER USER", $change, 'SELECT count(*) FROM tapmig.verify()')
+		{
+			$r = $session->try($_);
+			die "$_: $r->{sqlstate} $r->{message}" if !$r->{ok};
+		}
+		push @missed, $what if $r->{value} == 0;
+		$session->try('ROLLBACK');
+	}
+	push @missed, 'a head of another history' if !$session->try(q{SELECT count(*) FROM tapmig.verify(sha256('x'))})->{value};
+	$session->close;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is_deeply(\@missed, [], "$name: verify() sees each change");
 }
 
 sub bouncer { return TapmigClients::Bouncer->new(@_); }

@@ -285,6 +285,7 @@ sub ledger_goes_on
 	is(sql_value($node, q{SELECT count(*) FROM tapmig.verify((SELECT chain FROM tapmig.history WHERE track = 'main' AND version = '007' ORDER BY seq LIMIT 1))}, %db), 0,
 		"$name: verify() knows a head from before");
 	verify_is_clean($node, "$name, after more", %db);
+	verify_sees($node, $name, %db);
 	return;
 }
 
