@@ -95,7 +95,7 @@ SKIP:
 	system('cp', '-R', $top, "$work/tapmig") == 0 or die;
 
 	# A builder's environment has nothing of this test's.
-	my @clean = ('env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8', "HOME=$home");
+	my @clean = ('env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8', "HOME=$home", 'TMPDIR=' . ($ENV{TMPDIR} // '/tmp'));
 	my $command = sub {
 		my ($dir, @command) = @_;
 		my $output = '';
