@@ -18,7 +18,7 @@ use TAP::Harness;
 
 my ($counts, @files) = @ARGV;
 my $bound = $ENV{PG_TEST_BOUND} // 1200;
-my $jobs  = $ENV{PG_TEST_JOBS} // 2;
+my $jobs  = $ENV{PG_TEST_JOBS} // 3;
 my $until = $ENV{TEST_UNTIL} || 0;
 
 my $harness = TAP::Harness->new({
