@@ -43,6 +43,9 @@
 #include "errors.h"
 #include "executor.h"
 
+/* Bytes from which on it counts that a statement is kept as text and trees. */
+#define EXECUTOR_LARGE (1024 * 1024)
+
 typedef struct ExecutorState
 {
 	Script *script;
@@ -160,10 +163,14 @@ executor_report_activity(const ExecutorState *state)
 	pgstat_report_activity(STATE_RUNNING, activity);
 }
 
-/* Runs one statement through a portal; its results are discarded. */
+/*
+ * Runs one statement through a portal; its results are discarded. parsing: the
+ * context that raw is in, to be given back as soon as it can be; or NULL.
+ */
 static void
-executor_run_portal(RawStmt *raw, const char *text, bool top_level)
+executor_run_portal(RawStmt *raw, const char *text, bool top_level, MemoryContext parsing)
 {
+	MemoryContext context = CurrentMemoryContext;
 	bool		snapshot = analyze_requires_snapshot(raw);
 	CommandTag	tag = CreateCommandTag(raw->stmt);
 	List	   *queries;
@@ -174,7 +181,15 @@ executor_run_portal(RawStmt *raw, const char *text, bool top_level)
 
 	if (snapshot)
 		PushActiveSnapshot(GetTransactionSnapshot());
+	if (parsing != NULL)
+		MemoryContextSwitchTo(parsing);
 	queries = pg_analyze_and_rewrite_fixedparams(raw, text, NULL, 0, NULL);
+	MemoryContextSwitchTo(context);
+	if (parsing != NULL)
+	{
+		queries = copyObject(queries);
+		MemoryContextDelete(parsing);
+	}
 	plans = pg_plan_queries(queries, text, CURSOR_OPT_PARALLEL_OK, NULL);
 	if (snapshot)
 		PopActiveSnapshot();
@@ -194,8 +209,16 @@ executor_run_statement(ExecutorState *state)
 {
 	const ScriptStatement *s = &state->script->statements[state->index];
 	char	   *text = script_statement_text(state->script, state->index);
-	List	   *parsed = pg_parse_query(text);
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext parsing = NULL;
+	List	   *parsed;
 	RawStmt    *raw;
+
+	if (s->end - s->start >= EXECUTOR_LARGE)
+		MemoryContextSwitchTo(parsing = AllocSetContextCreate(context, "tapmig parsing",
+															  ALLOCSET_DEFAULT_SIZES));
+	parsed = pg_parse_query(text);
+	MemoryContextSwitchTo(context);
 
 	/* The split was made under the settings that the script was expected to set. */
 	if (list_length(parsed) != 1)
@@ -216,7 +239,7 @@ executor_run_statement(ExecutorState *state)
 		PopActiveSnapshot();
 	}
 	else
-		executor_run_portal(raw, text, false);
+		executor_run_portal(raw, text, false, parsing);
 	CommandCounterIncrement();
 }
 
@@ -331,7 +354,7 @@ executor_run_top_level(ExecutorState *state, const char *sql)
 	if (state->options->observer != NULL)
 		state->options->observer->before(state->index, state->options->observer->arg);
 	parsed = pg_parse_query(sql);
-	executor_run_portal(linitial_node(RawStmt, parsed), sql, true);
+	executor_run_portal(linitial_node(RawStmt, parsed), sql, true, NULL);
 	if (TransactionBlockStatusCode() != 'I')
 		elog(ERROR, "a statement left a transaction block open");
 	MemoryContextSwitchTo(old);

@@ -669,7 +669,12 @@ splitter_run(Splitter *sp)
 {
 	Script	   *script = sp->script;
 	uint64		n = 0;
+	char	   *copy;
 
+	copy = MemoryContextAllocHuge(script->context, script->len + 1);
+	memcpy(copy, script->source, script->len);
+	copy[script->len] = '\0';
+	script->text = copy;
 	script_head_read(script);
 
 	sp->scanner = scanner_init(script->text, &sp->extra, &ScanKeywords,
@@ -703,6 +708,25 @@ splitter_run(Splitter *sp)
 	if (sp->sections.orphan)
 		sp->location = (int) sp->sections.orphan_pos;
 	script_sections_check(&sp->sections, script);
+}
+
+/*
+ * Gives back the copies of the text that were needed to read it: a script may be
+ * large. What was blanked in remains.
+ */
+static void
+splitter_give_back(Splitter *sp)
+{
+	Script	   *script = sp->script;
+	bool		blanked = memcmp(script->work, script->text, script->len) != 0;
+
+	pfree(unconstify(char *, script->text));
+	script->text = script->source;
+	if (blanked)
+		sp->extra.scanbuflen = 0;	/* scanner_finish() leaves the buffer */
+	else
+		script->work = unconstify(char *, script->text);
+	scanner_finish(sp->scanner);
 }
 
 /*
@@ -741,7 +765,7 @@ script_obey_scanner_settings(const ScriptStatement *statement)
 
 /*
  * A script that is yet to be read. text is in the database's encoding, len in
- * bytes; label is what errors call the script, or NULL.
+ * bytes, and outlives the script; label is what errors call it, or NULL.
  */
 Script *
 script_new(const char *text, size_t len, const char *label)
@@ -751,9 +775,7 @@ script_new(const char *text, size_t len, const char *label)
 	text = script_bom_skip(text, &len);
 	script->context = CurrentMemoryContext;
 	script->label = label ? pstrdup(label) : NULL;
-	script->text = MemoryContextAllocHuge(script->context, len + 1);
-	memcpy(script->text, text, len);
-	script->text[len] = '\0';
+	script->source = text;
 	script->len = len;
 	return script;
 }
@@ -808,6 +830,7 @@ script_read(Script *script)
 	AtEOXact_GUC(false, nest);
 	script_fingerprint_finish(&sp->fingerprint, script->fingerprint);
 	script->complete = true;
+	splitter_give_back(sp);
 	MemoryContextDelete(sp->token_context);
 	pfree(sp);
 	MemoryContextSwitchTo(old);

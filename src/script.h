@@ -52,14 +52,15 @@ typedef struct ScriptDirectives
 } ScriptDirectives;
 
 /*
- * A script. Everything lives in the memory context that was current in
- * script_new(); delete that to free it.
+ * A script. Everything but the text itself lives in the memory context that was
+ * current in script_new(); delete that to free it.
  */
 typedef struct Script
 {
 	MemoryContext context;
 	const char *label;			/* what errors call it: "036_add_index"; may be NULL */
-	char	   *text;			/* server encoding, without a byte order mark */
+	const char *source;			/* the caller's, without a byte order mark */
+	const char *text;			/* server encoding; ends with a NUL byte until it is read */
 	size_t		len;
 	char	   *work;			/* the same length; COPY data and psql commands blanked */
 	ScriptStatement *statements;
