@@ -765,20 +765,13 @@ lint_end(Lint *lint)
 	return lint->findings;
 }
 
-/*
- * Lints a script whose shape is known, which means parsing it again; see
- * shape_read_each() for both at once. The findings live in the current memory
- * context.
- */
-List *
-lint_script(Script *script, const Shape *shape, const Settings *settings)
+/* Parses and looks at every statement. */
+static void
+lint_statements(Lint *lint, Script *script, const Shape *shape)
 {
-	Lint	   *lint = lint_begin(script, settings);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint parse",
 												  ALLOCSET_DEFAULT_SIZES);
-	int			nest = NewGUCNestLevel();
 
-	script_silence_scanner();
 	for (int i = 0; i < script->n_statements; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -790,8 +783,32 @@ lint_script(Script *script, const Shape *shape, const Settings *settings)
 		lint_statement(lint, i, linitial_node(RawStmt, parsed)->stmt, &shape->statements[i]);
 		MemoryContextReset(context);
 	}
-	AtEOXact_GUC(false, nest);
 	MemoryContextDelete(context);
+}
+
+/*
+ * Lints a script whose shape is known, which means parsing it again; see
+ * shape_read_each() for both at once. The findings live in the current memory
+ * context.
+ */
+List *
+lint_script(Script *script, const Shape *shape, const Settings *settings)
+{
+	Lint	   *lint = lint_begin(script, settings);
+	int			nest = NewGUCNestLevel();
+	ScriptSilence silence;
+
+	script_silence_scanner(&silence);
+	PG_TRY();
+	{
+		lint_statements(lint, script, shape);
+	}
+	PG_FINALLY();
+	{
+		script_end_silence(&silence);
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(false, nest);
 	return lint_end(lint);
 }
 

@@ -319,6 +319,26 @@ only_call(SelectStmt *stmt)
 	return call->funcname;
 }
 
+/* SELECT of constants and nothing else: it has nothing to look for. */
+static bool
+only_constants(SelectStmt *stmt)
+{
+	ListCell   *lc;
+
+	if (stmt->op != SETOP_NONE || stmt->distinctClause != NIL || stmt->intoClause != NULL ||
+		stmt->fromClause != NIL || stmt->whereClause != NULL || stmt->groupClause != NIL ||
+		stmt->havingClause != NULL || stmt->windowClause != NIL || stmt->valuesLists != NIL ||
+		stmt->sortClause != NIL || stmt->limitOffset != NULL || stmt->limitCount != NULL ||
+		stmt->lockingClause != NIL || stmt->withClause != NULL)
+		return false;
+	foreach(lc, stmt->targetList)
+	{
+		if (!IsA(lfirst_node(ResTarget, lc)->val, A_Const))
+			return false;
+	}
+	return true;
+}
+
 static void
 check_opaque(LintCheck *c)
 {
@@ -350,6 +370,8 @@ check_opaque(LintCheck *c)
 			check_call(c, names);
 			return;
 		}
+		if (only_constants((SelectStmt *) c->node))
+			return;
 		lint_analysis(c->lint);
 		(void) call_walker(c->node, c);
 	}

@@ -731,16 +731,24 @@ splitter_give_back(Splitter *sp)
 
 /*
  * Keeps the scanner's NOTICEs and WARNINGs back ("identifier will be
- * truncated"), until the caller's GUC nest level ends: only the pass that
- * executes may emit them.
+ * truncated"): only the pass that executes may emit them. The caller calls
+ * script_end_silence() on every way out. The variables themselves, since
+ * settings that are made and undone would be most of the cost of a small script.
  */
 void
-script_silence_scanner(void)
+script_silence_scanner(ScriptSilence *silence)
 {
-	(void) set_config_option("client_min_messages", "error", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("log_min_messages", "error", PGC_SUSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	silence->client = client_min_messages;
+	silence->log = log_min_messages;
+	client_min_messages = Max(client_min_messages, ERROR);
+	log_min_messages = Max(log_min_messages, ERROR);
+}
+
+void
+script_end_silence(const ScriptSilence *silence)
+{
+	client_min_messages = silence->client;
+	log_min_messages = silence->log;
 }
 
 /*
@@ -794,8 +802,7 @@ script_read(Script *script)
 	Splitter   *sp = palloc0(sizeof(Splitter));
 	ErrorContextCallback callback;
 	int			nest = NewGUCNestLevel();
-
-	script_silence_scanner();
+	ScriptSilence silence;
 
 	sp->script = script;
 	sp->line = 1;
@@ -808,6 +815,7 @@ script_read(Script *script)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
+	script_silence_scanner(&silence);
 	PG_TRY();
 	{
 		splitter_run(sp);
@@ -816,6 +824,7 @@ script_read(Script *script)
 	{
 		ErrorData  *edata;
 
+		script_end_silence(&silence);
 		MemoryContextSwitchTo(script->context);
 		edata = CopyErrorData();
 		FlushErrorState();
@@ -825,6 +834,7 @@ script_read(Script *script)
 		ReThrowError(edata);
 	}
 	PG_END_TRY();
+	script_end_silence(&silence);
 
 	error_context_stack = callback.previous;
 	AtEOXact_GUC(false, nest);

@@ -72,6 +72,13 @@ typedef struct Script
 	uint8		fingerprint[PG_SHA256_DIGEST_LENGTH];
 } Script;
 
+/* What client_min_messages and log_min_messages were. */
+typedef struct ScriptSilence
+{
+	int			client;
+	int			log;
+} ScriptSilence;
+
 extern void script_checksum(const char *text, size_t len, uint8 *checksum);
 extern Script *script_new(const char *text, size_t len, const char *label);
 extern void script_read(Script *script);
@@ -83,7 +90,8 @@ extern void script_errcontext(Script *script, int index,
 							  int position, int line);
 extern void script_range_fingerprint(const Script *script, int from, int to,
 									 uint8 *digest);
-extern void script_silence_scanner(void);
+extern void script_silence_scanner(ScriptSilence *silence);
+extern void script_end_silence(const ScriptSilence *silence);
 extern void script_obey_scanner_settings(const ScriptStatement *statement);
 extern void script_clip_message(ErrorData *edata);
 extern const char *script_bom_skip(const char *text, size_t *len);

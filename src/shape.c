@@ -600,6 +600,7 @@ shape_read_each(Script *script, ShapeVisitor visitor, void *arg)
 	int			nest = NewGUCNestLevel();
 	ErrorContextCallback callback;
 	ShapeReader reader;
+	ScriptSilence silence;
 
 	shape->statements = MemoryContextAllocHuge(context, n * sizeof(ShapeStatement));
 	shape->stepwise_at = -1;
@@ -621,14 +622,13 @@ shape_read_each(Script *script, ShapeVisitor visitor, void *arg)
 	reader.visitor = visitor;
 	reader.visitor_arg = arg;
 
-	/* The scanner's warnings are left to the pass that executes. */
-	script_silence_scanner();
-
 	callback.callback = shape_errcontext;
 	callback.arg = &reader;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
+	/* The scanner's warnings are left to the pass that executes. */
+	script_silence_scanner(&silence);
 	PG_TRY();
 	{
 		shape_parse_all(&reader);
@@ -637,6 +637,7 @@ shape_read_each(Script *script, ShapeVisitor visitor, void *arg)
 	{
 		ErrorData  *edata;
 
+		script_end_silence(&silence);
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();
@@ -645,6 +646,7 @@ shape_read_each(Script *script, ShapeVisitor visitor, void *arg)
 		ReThrowError(edata);
 	}
 	PG_END_TRY();
+	script_end_silence(&silence);
 
 	error_context_stack = callback.previous;
 	AtEOXact_GUC(false, nest);
