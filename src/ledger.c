@@ -34,6 +34,7 @@
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -111,38 +112,62 @@ ledger_identify(LedgerIdentity *identity)
 	table_close(rel, AccessShareLock);
 }
 
+static void
+ledger_frame_set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
 /*
- * Begin an access.  Until ledger_frame_leave() everything runs as the owner,
- * and the current memory context is SPI's; what is to survive is allocated in
- * frame->caller.
+ * Begin an access that may need no SQL: see ledger_frame_sql().  Until
+ * ledger_frame_leave() everything runs as the owner, in a memory context of its
+ * own; what is to survive is allocated in frame->caller.
  */
 void
-ledger_frame_enter(const LedgerIdentity *id, LedgerFrame *frame)
+ledger_frame_begin(const LedgerIdentity *id, LedgerFrame *frame)
 {
-	/* The first two for what our statements mean, the others for index scans. */
-	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog, pg_temp"},
-		{"row_security", "off"},
-		{"enable_indexscan", "on"},
-		{"enable_seqscan", "off"},
-		{"enable_bitmapscan", "off"},
-		{"jit", "off"}
-	};
-
 	frame->caller = CurrentMemoryContext;
+	frame->own = AllocSetContextCreate(CurTransactionContext, "tapmig ledger",
+									   ALLOCSET_DEFAULT_SIZES);
+	frame->sql = false;
 	GetUserIdAndSecContext(&frame->user, &frame->security);
 	SetUserIdAndSecContext(id->owner,
 						   frame->security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	frame->guc_nest = NewGUCNestLevel();
-	for (size_t i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i][0], settings[i][1],
-								 PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+	ledger_frame_set("search_path", "pg_catalog, pg_temp");
+	PushCopiedSnapshot(GetLatestSnapshot());
+	MemoryContextSwitchTo(frame->own);
+}
 
+/* Make a frame ready for SQL; the current memory context stays what it is. */
+void
+ledger_frame_sql(LedgerFrame *frame)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	if (frame->sql)
+		return;
+
+	/* The first for what our statements mean, the others for index scans. */
+	ledger_frame_set("row_security", "off");
+	ledger_frame_set("enable_indexscan", "on");
+	ledger_frame_set("enable_seqscan", "off");
+	ledger_frame_set("enable_bitmapscan", "off");
+	ledger_frame_set("jit", "off");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	PushCopiedSnapshot(GetLatestSnapshot());
+	frame->sql = true;
+	MemoryContextSwitchTo(context);
+}
+
+/* Begin an access by SQL. */
+void
+ledger_frame_enter(const LedgerIdentity *id, LedgerFrame *frame)
+{
+	ledger_frame_begin(id, frame);
+	ledger_frame_sql(frame);
 }
 
 /* End an access; back to the caller's user, settings and memory context. */
@@ -150,11 +175,12 @@ void
 ledger_frame_leave(LedgerFrame *frame)
 {
 	PopActiveSnapshot();
-	if (SPI_finish() != SPI_OK_FINISH)
+	if (frame->sql && SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	AtEOXact_GUC(false, frame->guc_nest);
 	SetUserIdAndSecContext(frame->user, frame->security);
 	MemoryContextSwitchTo(frame->caller);
+	MemoryContextDelete(frame->own);
 }
 
 /*
@@ -240,11 +266,12 @@ ledger_write(LedgerStatement *statement, Datum *values, const char *nulls)
  * its columns in the table's order; NULL where they aren't.
  */
 uint64
-ledger_insert(LedgerStatement *statement, const LedgerTable *table, Datum *values,
-			  const char *nulls)
+ledger_insert(LedgerFrame *frame, LedgerStatement *statement, const LedgerTable *table,
+			  Datum *values, const char *nulls)
 {
 	if (table != NULL && ledger_table_insert(table, values, nulls))
 		return 1;
+	ledger_frame_sql(frame);
 	return ledger_execute(statement, values, nulls, GetActiveSnapshot());
 }
 
@@ -558,7 +585,7 @@ ledger_script_exists(bytea *checksum)
 bool
 ledger_shows_scripts(const LedgerIdentity *id)
 {
-	Oid			scripts = get_relname_relid("scripts", get_namespace_oid("tapmig", false));
+	Oid			scripts = ledger_relation_oid("scripts");
 
 	return pg_class_aclcheck(scripts, id->user, ACL_SELECT) == ACLCHECK_OK;
 }

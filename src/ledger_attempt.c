@@ -209,7 +209,7 @@ ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 	values[4] = TimestampTzGetDatum(started_at);
 	values[5] = Int32GetDatum(MyProcPid);
 	attempt_progress(progress, &values[6], &nulls[6]);
-	ledger_insert(&attempt_insert, NULL, values, nulls);
+	ledger_insert(&frame, &attempt_insert, NULL, values, nulls);
 	ledger_frame_leave(&frame);
 }
 
@@ -323,6 +323,6 @@ ledger_note_event(const LedgerIdentity *id, const char *track, const Version *ve
 	LedgerFrame frame;
 
 	ledger_frame_enter(id, &frame);
-	ledger_append_event(id, track, version->text, event, NULL, why, NULL, NULL, NULL);
+	ledger_append_event(id, &frame, track, version->text, event, NULL, why, NULL, NULL, NULL);
 	ledger_frame_leave(&frame);
 }

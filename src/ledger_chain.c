@@ -23,7 +23,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "common/cryptohash.h"
@@ -32,7 +31,6 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -71,7 +69,10 @@ static LedgerStatement ledger_insert_event = {
 static void
 canonical_add_bytes(StringInfo form, const char *bytes, int len)
 {
-	appendStringInfo(form, "%d:", len);
+	char		number[16];
+
+	appendBinaryStringInfo(form, number, pg_ltoa(len, number));
+	appendStringInfoChar(form, ':');
 	appendBinaryStringInfo(form, bytes, len);
 }
 
@@ -108,25 +109,26 @@ canonical_add(StringInfo form, Oid type, Datum value, bool isnull)
 	switch (type)
 	{
 		case INT8OID:
-			snprintf(number, sizeof(number), INT64_FORMAT, DatumGetInt64(value));
-			canonical_add_ascii(form, number);
+			canonical_add_bytes(form, number, pg_lltoa(DatumGetInt64(value), number));
 			break;
 		case INT4OID:
-			snprintf(number, sizeof(number), "%d", DatumGetInt32(value));
-			canonical_add_ascii(form, number);
+			canonical_add_bytes(form, number, pg_ltoa(DatumGetInt32(value), number));
 			break;
 		case TIMESTAMPTZOID:
-			snprintf(number, sizeof(number), INT64_FORMAT,
-					 (int64) DatumGetTimestampTz(value));
-			canonical_add_ascii(form, number);
+			canonical_add_bytes(form, number,
+								pg_lltoa((int64) DatumGetTimestampTz(value), number));
 			break;
 		case INTERVALOID:
 			{
 				Interval   *interval = DatumGetIntervalP(value);
 
-				snprintf(number, sizeof(number), "%d,%d," INT64_FORMAT,
-						 interval->month, interval->day, (int64) interval->time);
-				canonical_add_ascii(form, number);
+				int			len = pg_ltoa(interval->month, number);
+
+				number[len++] = ',';
+				len += pg_ltoa(interval->day, number + len);
+				number[len++] = ',';
+				len += pg_lltoa((int64) interval->time, number + len);
+				canonical_add_bytes(form, number, len);
 				break;
 			}
 		case BOOLOID:
@@ -243,33 +245,37 @@ ledger_chain(const Datum *values, const bool *nulls, const bytea *previous)
 	return digest;
 }
 
-/* The highest number, from `from` on, of an event that the snapshot sees; 0: none. */
+/*
+ * The number of the next event, greater than every number in the table, and in
+ * *chain the chain of the track's newest event, NULL where there is none.
+ */
 static int64
-ledger_highest_seq(int64 from, Snapshot snapshot)
-{
-	LedgerScan	scan;
-	TupleTableSlot *slot;
-	LedgerKey	key = ledger_key_from(from);
-	int64		seq = 0;
-
-	ledger_scan_begin(&scan, "history", "history_pkey", 1, &key, snapshot);
-	slot = ledger_scan_next(&scan, BackwardScanDirection);
-	if (slot != NULL)
-		seq = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
-	ledger_scan_end(&scan);
-	return seq;
-}
-
-/* The number of the next event, greater than every number in the table. */
-static int64
-ledger_next_seq(void)
+ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 {
 	Snapshot	before = RegisterSnapshot(GetLatestSnapshot());
-	Oid			sequence = get_relname_relid("history_seq",
-											 get_namespace_oid("tapmig", false));
-	int64		seq = nextval_internal(sequence, false);
-	int64		highest = ledger_highest_seq(seq, before);
+	int64		seq = nextval_internal(ledger_relation_oid("history_seq"), false);
+	int64		highest = 0;
+	LedgerKey	number = ledger_key_from(seq);
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_from(seq - LEDGER_NEAR)};
+	LedgerScan	scan;
+	TupleTableSlot *slot;
 
+	ledger_scan_begin(&scan, "history", "history_pkey", 1, &number, before);
+	slot = ledger_scan_next(&scan, BackwardScanDirection);
+	if (slot != NULL)
+		highest = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
+
+	/* It is nearly always one of the last. No other has come: the lock is held. */
+	ledger_scan_again(&scan, "history_track_seq", 2, keys);
+	slot = ledger_scan_next(&scan, BackwardScanDirection);
+	if (slot == NULL)
+	{
+		keys[1] = ledger_key_from(PG_INT64_MIN);
+		ledger_scan_keys(&scan, 2, keys);
+		slot = ledger_scan_next(&scan, BackwardScanDirection);
+	}
+	*chain = slot == NULL ? NULL : ledger_slot_bytea(slot, LEDGER_HISTORY_CHAIN);
+	ledger_scan_end(&scan);
 	UnregisterSnapshot(before);
 
 	/*
@@ -283,22 +289,11 @@ ledger_next_seq(void)
 
 		seq = highest + 1;
 		param = Int64GetDatum(seq);
+		ledger_frame_sql(frame);
 		ledger_read(&ledger_forward_sequence, &param, NULL);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	return seq;
-}
-
-/* The chain of the track's newest event, or NULL; next: the number to come. */
-static bytea *
-ledger_previous_chain(const char *track, int64 next)
-{
-	bytea	   *chain;
-
-	/* It is nearly always one of the last. */
-	if (ledger_newest_event(track, next - LEDGER_NEAR, NULL, &chain) == 0)
-		(void) ledger_newest_event(track, PG_INT64_MIN, NULL, &chain);
-	return chain;
 }
 
 /*
@@ -308,7 +303,7 @@ ledger_previous_chain(const char *track, int64 next)
  * more.  In a frame; the caller holds the track's migration lock.
  */
 void
-ledger_append_event(const LedgerIdentity *id, const char *track,
+ledger_append_event(const LedgerIdentity *id, LedgerFrame *frame, const char *track,
 					const char *version, const char *event, const char *source,
 					const char *reason, bytea *checksum, bytea *fingerprint,
 					bytea *state)
@@ -316,7 +311,8 @@ ledger_append_event(const LedgerIdentity *id, const char *track,
 	Datum		values[LEDGER_HISTORY_N_COLUMNS] = {0};
 	bool		nulls[LEDGER_HISTORY_N_COLUMNS] = {0};
 	char		spi_nulls[LEDGER_HISTORY_N_COLUMNS];
-	int64		seq = ledger_next_seq();
+	bytea	   *previous;
+	int64		seq = ledger_next_event(frame, track, &previous);
 	char	   *user = GetUserNameFromId(id->session_user, false);
 
 	values[LEDGER_HISTORY_SEQ] = Int64GetDatum(seq);
@@ -340,9 +336,9 @@ ledger_append_event(const LedgerIdentity *id, const char *track,
 	values[LEDGER_HISTORY_STATE] = PointerGetDatum(state);
 	nulls[LEDGER_HISTORY_STATE] = state == NULL;
 	values[LEDGER_HISTORY_CHAIN] =
-		PointerGetDatum(ledger_chain(values, nulls, ledger_previous_chain(track, seq)));
+		PointerGetDatum(ledger_chain(values, nulls, previous));
 
 	for (int i = 0; i < LEDGER_HISTORY_N_COLUMNS; i++)
 		spi_nulls[i] = nulls[i] ? 'n' : ' ';
-	ledger_insert(&ledger_insert_event, &ledger_history, values, spi_nulls);
+	ledger_insert(frame, &ledger_insert_event, &ledger_history, values, spi_nulls);
 }

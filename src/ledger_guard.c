@@ -265,6 +265,7 @@ guard_check_permissions(COMPAT_CHECK_PERMISSIONS_ARGUMENTS)
 void
 ledger_install_hooks(void)
 {
+	ledger_watch_names();
 	previous_object_access = object_access_hook;
 	object_access_hook = guard_object_access;
 	previous_utility = ProcessUtility_hook;

@@ -105,6 +105,8 @@ typedef struct LedgerStatement
 typedef struct LedgerFrame
 {
 	MemoryContext caller;		/* results go there */
+	MemoryContext own;			/* all else */
+	bool		sql;			/* ready for SQL */
 	Oid			user;			/* who called */
 	int			security;
 	int			guc_nest;
@@ -147,14 +149,16 @@ typedef struct LedgerRange
 
 /* ledger.c */
 extern void ledger_frame_enter(const LedgerIdentity *id, LedgerFrame *frame);
+extern void ledger_frame_begin(const LedgerIdentity *id, LedgerFrame *frame);
+extern void ledger_frame_sql(LedgerFrame *frame);
 extern void ledger_frame_leave(LedgerFrame *frame);
 extern SPIPlanPtr ledger_prepare(LedgerStatement *statement);
 extern uint64 ledger_read(LedgerStatement *statement, Datum *values,
 						  const char *nulls);
 extern uint64 ledger_write(LedgerStatement *statement, Datum *values,
 						   const char *nulls);
-extern uint64 ledger_insert(LedgerStatement *statement, const LedgerTable *table,
-							Datum *values, const char *nulls);
+extern uint64 ledger_insert(LedgerFrame *frame, LedgerStatement *statement,
+							const LedgerTable *table, Datum *values, const char *nulls);
 extern bool ledger_is_writing(void);
 extern Datum ledger_text_or_null(const char *text, char *null);
 extern char *ledger_get_text(HeapTuple tuple, TupleDesc desc, int column);
@@ -170,8 +174,13 @@ extern bool ledger_in_ranges(List *ranges, const char *key);
 extern const LedgerTable ledger_migrations;
 extern const LedgerTable ledger_history;
 extern const LedgerTable ledger_scripts;
+extern void ledger_watch_names(void);
+extern Oid	ledger_relation_oid(const char *name);
 extern void ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
 							  int n_keys, const LedgerKey *keys, Snapshot snapshot);
+extern void ledger_scan_keys(LedgerScan *scan, int n_keys, const LedgerKey *keys);
+extern void ledger_scan_again(LedgerScan *scan, const char *index, int n_keys,
+							  const LedgerKey *keys);
 extern TupleTableSlot *ledger_scan_next(LedgerScan *scan, ScanDirection direction);
 extern void ledger_scan_end(LedgerScan *scan);
 extern LedgerKey ledger_key_text(const char *text);
@@ -194,7 +203,7 @@ extern void ledger_refuse_script(void);
 extern bytea *ledger_state(const Datum *values, const bool *nulls);
 extern bytea *ledger_chain(const Datum *values, const bool *nulls,
 						   const bytea *previous);
-extern void ledger_append_event(const LedgerIdentity *id,
+extern void ledger_append_event(const LedgerIdentity *id, LedgerFrame *frame,
 								const char *track, const char *version,
 								const char *event, const char *source,
 								const char *reason, bytea *checksum,

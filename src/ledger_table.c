@@ -26,10 +26,12 @@
 #include "executor/executor.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "ledger_internal.h"
 
@@ -41,10 +43,56 @@ const LedgerTable ledger_migrations = {"schema_migrations", LEDGER_N_COLUMNS, 3}
 const LedgerTable ledger_history = {"history", LEDGER_HISTORY_N_COLUMNS, 1};
 const LedgerTable ledger_scripts = {"scripts", LEDGER_SCRIPTS_N_COLUMNS, 1};
 
+/* More than tapmig has tables, indexes and sequences that are asked for by name. */
+#define LEDGER_OIDS 24
+
+/* Those of the last names asked for; the server's invalidations forget them. */
+static struct
+{
+	const char *name;
+	Oid			oid;
+}			ledger_oids[LEDGER_OIDS];
+static int	ledger_n_oids = 0;
+
+static void
+ledger_forget_oids(Datum arg, int cache, uint32 hash)
+{
+	ledger_n_oids = 0;
+}
+
+/* Called once, by _PG_init. */
+void
+ledger_watch_names(void)
+{
+	CacheRegisterSyscacheCallback(RELNAMENSP, ledger_forget_oids, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACENAME, ledger_forget_oids, (Datum) 0);
+}
+
+/* The relation of a name, a literal, in the schema tapmig; InvalidOid: there is none. */
+Oid
+ledger_relation_oid(const char *name)
+{
+	Oid			oid;
+
+	for (int i = 0; i < ledger_n_oids; i++)
+	{
+		if (strcmp(ledger_oids[i].name, name) == 0)
+			return ledger_oids[i].oid;
+	}
+	oid = get_relname_relid(name, get_namespace_oid("tapmig", false));
+	if (OidIsValid(oid) && ledger_n_oids < LEDGER_OIDS)
+	{
+		ledger_oids[ledger_n_oids].name = name;
+		ledger_oids[ledger_n_oids].oid = oid;
+		ledger_n_oids++;
+	}
+	return oid;
+}
+
 static Relation
 ledger_table_open(const char *name, LOCKMODE mode)
 {
-	Oid			table = get_relname_relid(name, get_namespace_oid("tapmig", false));
+	Oid			table = ledger_relation_oid(name);
 
 	if (!OidIsValid(table))
 		ereport(ERROR,
@@ -57,7 +105,7 @@ ledger_table_open(const char *name, LOCKMODE mode)
 static Relation
 ledger_index_open(Relation table, const char *name)
 {
-	Oid			oid = get_relname_relid(name, RelationGetNamespace(table));
+	Oid			oid = ledger_relation_oid(name);
 	Relation	index = OidIsValid(oid) ? index_open(oid, AccessShareLock) : NULL;
 
 	if (index == NULL || !index->rd_index->indisvalid ||
@@ -71,6 +119,28 @@ ledger_index_open(Relation table, const char *name)
 	return index;
 }
 
+/* Go on with other keys of the same index, as many of them. */
+void
+ledger_scan_keys(LedgerScan *scan, int n_keys, const LedgerKey *keys)
+{
+	ScanKeyData scan_keys[LEDGER_SCAN_KEYS];
+
+	Assert(n_keys <= LEDGER_SCAN_KEYS);
+	for (int i = 0; i < n_keys; i++)
+		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, keys[i].strategy, InvalidOid,
+							   scan->index->rd_indcollation[i], keys[i].operator,
+							   keys[i].value);
+	index_rescan(scan->scan, scan_keys, n_keys, NULL, 0);
+}
+
+static void
+ledger_scan_index(LedgerScan *scan, const char *index, int n_keys, const LedgerKey *keys)
+{
+	scan->index = ledger_index_open(scan->table, index);
+	scan->scan = compat_index_beginscan(scan->table, scan->index, scan->snapshot, n_keys);
+	ledger_scan_keys(scan, n_keys, keys);
+}
+
 /*
  * Begin to read the rows of a table whose columns in the index, from the first
  * on, satisfy keys. snapshot NULL: what is committed now.
@@ -82,19 +152,20 @@ void
 ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
 				  int n_keys, const LedgerKey *keys, Snapshot snapshot)
 {
-	ScanKeyData scan_keys[LEDGER_SCAN_KEYS];
-
-	Assert(n_keys <= LEDGER_SCAN_KEYS);
 	scan->table = ledger_table_open(table, AccessShareLock);
-	scan->index = ledger_index_open(scan->table, index);
-	for (int i = 0; i < n_keys; i++)
-		ScanKeyEntryInitialize(&scan_keys[i], 0, i + 1, keys[i].strategy, InvalidOid,
-							   scan->index->rd_indcollation[i], keys[i].operator,
-							   keys[i].value);
 	scan->snapshot = RegisterSnapshot(snapshot ? snapshot : GetLatestSnapshot());
 	scan->slot = table_slot_create(scan->table, NULL);
-	scan->scan = compat_index_beginscan(scan->table, scan->index, scan->snapshot, n_keys);
-	index_rescan(scan->scan, scan_keys, n_keys, NULL, 0);
+	ledger_scan_index(scan, index, n_keys, keys);
+}
+
+/* Go on with another index of the table, and the same snapshot. */
+void
+ledger_scan_again(LedgerScan *scan, const char *index, int n_keys, const LedgerKey *keys)
+{
+	index_endscan(scan->scan);
+	ExecClearTuple(scan->slot);
+	index_close(scan->index, NoLock);
+	ledger_scan_index(scan, index, n_keys, keys);
 }
 
 /*

@@ -157,7 +157,7 @@ ledger_complete_row(const TriggerData *data)
 		bytea	   *fingerprint = nulls[LEDGER_FINGERPRINT] ? NULL :
 			DatumGetByteaPP(values[LEDGER_FINGERPRINT]);
 
-		ledger_append_event(&id, settings.track, version.text, "registered",
+		ledger_append_event(&id, &frame, settings.track, version.text, "registered",
 							TextDatumGetCString(values[LEDGER_SOURCE]), NULL,
 							checksum, fingerprint, ledger_state(values, nulls));
 	}

@@ -95,7 +95,7 @@ ledger_user_name(Oid user)
 
 /* Inside a frame: keep a script's text, once however often it is recorded. */
 static void
-ledger_store_script(const LedgerIdentity *id, bytea *checksum, const text *script)
+ledger_store_script(const LedgerIdentity *id, LedgerFrame *frame, bytea *checksum, const text *script)
 {
 	Datum		values[2];
 
@@ -116,7 +116,7 @@ ledger_store_script(const LedgerIdentity *id, bytea *checksum, const text *scrip
 
 	/* Younger than the lock: else one that was just stored would be a conflict. */
 	PushCopiedSnapshot(GetLatestSnapshot());
-	ledger_insert(&ledger_insert_script, &ledger_scripts, values, NULL);
+	ledger_insert(frame, &ledger_insert_script, &ledger_scripts, values, NULL);
 	PopActiveSnapshot();
 }
 
@@ -136,7 +136,7 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 		*entry->applied_at : GetCurrentTimestamp();
 	Interval	elapsed = {0};
 
-	ledger_frame_enter(id, &frame);
+	ledger_frame_begin(id, &frame);
 	memset(spi_nulls, ' ', sizeof(spi_nulls));
 	values[LEDGER_TRACK] = CStringGetTextDatum(entry->track);
 	values[LEDGER_VERSION] = CStringGetTextDatum(entry->version->text);
@@ -167,14 +167,14 @@ ledger_record(const LedgerIdentity *id, const LedgerEntry *entry)
 	if (entry->directives == NULL)
 		spi_nulls[LEDGER_DIRECTIVES] = 'n';
 
-	ledger_insert(&ledger_insert_row, &ledger_migrations, values, spi_nulls);
+	ledger_insert(&frame, &ledger_insert_row, &ledger_migrations, values, spi_nulls);
 
 	for (int i = 0; i < LEDGER_N_COLUMNS; i++)
 		nulls[i] = spi_nulls[i] == 'n';
-	ledger_append_event(id, entry->track, entry->version->text, entry->kind, source,
+	ledger_append_event(id, &frame, entry->track, entry->version->text, entry->kind, source,
 						NULL, entry->checksum, entry->fingerprint,
 						ledger_state(values, nulls));
-	ledger_store_script(id, entry->checksum, entry->script);
+	ledger_store_script(id, &frame, entry->checksum, entry->script);
 	ledger_frame_leave(&frame);
 }
 
@@ -199,7 +199,7 @@ ledger_note_layout(const LedgerIdentity *id, const char *track,
 	if (ledger_write(&ledger_update_also, params, NULL) == 1)
 	{
 		heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-		ledger_append_event(id, track, TextDatumGetCString(values[LEDGER_VERSION]),
+		ledger_append_event(id, &frame, track, TextDatumGetCString(values[LEDGER_VERSION]),
 							"repeated", NULL, NULL, checksum,
 							DatumGetByteaP(values[LEDGER_FINGERPRINT]),
 							ledger_state(values, nulls));
@@ -247,10 +247,10 @@ ledger_accept(const LedgerIdentity *id, const char *track, const Version *versio
 						 track, version);
 
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
-	ledger_append_event(id, track, TextDatumGetCString(values[LEDGER_VERSION]),
+	ledger_append_event(id, &frame, track, TextDatumGetCString(values[LEDGER_VERSION]),
 						"accepted", TextDatumGetCString(values[LEDGER_SOURCE]),
 						why, checksum, fingerprint, ledger_state(values, nulls));
-	ledger_store_script(id, checksum, script);
+	ledger_store_script(id, &frame, checksum, script);
 	ledger_frame_leave(&frame);
 }
 
@@ -270,7 +270,7 @@ ledger_withdraw(const LedgerIdentity *id, const char *track,
 	values[1] = CStringGetTextDatum(version->key);
 	ledger_check_one_row(ledger_write(&ledger_delete_version, values, NULL),
 						 track, version);
-	ledger_append_event(id, track,
+	ledger_append_event(id, &frame, track,
 						ledger_get_text(SPI_tuptable->vals[0],
 										SPI_tuptable->tupdesc, 1),
 						"withdrawn", NULL, why, NULL, NULL, NULL);
@@ -302,6 +302,6 @@ ledger_record_attempt(const LedgerIdentity *id, const LedgerAttempt *attempt)
 	values[10] = Int32GetDatum(attempt->line);
 	if (attempt->line <= 0)
 		nulls[10] = 'n';
-	ledger_insert(&ledger_insert_attempt, NULL, values, nulls);
+	ledger_insert(&frame, &ledger_insert_attempt, NULL, values, nulls);
 	ledger_frame_leave(&frame);
 }

@@ -12,6 +12,7 @@
 
 #include "common/keywords.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "script_internal.h"
@@ -108,8 +109,13 @@ static void
 fingerprint_add(ScriptFingerprint *f, char class, const char *text, size_t len)
 {
 	const char *utf8 = script_to_utf8(text, &len);
+	char		number[32];
+	int			number_len;
 
-	appendStringInfo(&f->pending, "%c%zu:", class, len);
+	number[0] = class;
+	number_len = 1 + pg_lltoa((int64) len, number + 1);
+	number[number_len++] = ':';
+	appendBinaryStringInfo(&f->pending, number, number_len);
 	if (len > FINGERPRINT_PENDING_MAX)
 	{
 		fingerprint_flush(f);
