@@ -19,19 +19,19 @@
 bool
 admission_is_in_force(Request *request, bool locked)
 {
-	LedgerRow  *row = ledger_find(request->track, &request->version);
+	LedgerRow  *row;
 	bytea	   *fingerprint;
-	char	   *replaced_by;
 	char	   *why_not;
 
+	ledger_look(request->track, &request->version, &request->sight);
+	row = request->sight.row;
 	if (row == NULL)
 	{
-		replaced_by = ledger_replaced_by(request->track, &request->version);
-		if (replaced_by == NULL)
+		if (request->sight.replaced_by == NULL)
 			return false;
 		ereport(NOTICE,
 				(errmsg("migration %s is a part of %s, which is applied",
-						request->version.label, replaced_by)));
+						request->version.label, request->sight.replaced_by)));
 		return true;
 	}
 	if (row->checksum == NULL || request_matches(row, request->checksum))
@@ -49,6 +49,18 @@ admission_is_in_force(Request *request, bool locked)
 			(errmsg("migration %s differs from what was %s in layout or comments only",
 					request->version.label, row->kind)));
 	return true;
+}
+
+/*
+ * The same once the caller has got the lock, after it was told false without:
+ * looks again, unless nothing can have changed.
+ */
+bool
+admission_is_in_force_now(Request *request)
+{
+	if (request->sight.row == NULL && ledger_is_unchanged(&request->sight))
+		return false;
+	return admission_is_in_force(request, true);
 }
 
 /* 40001 where the script would run on data older than the track's last event. */
@@ -162,11 +174,14 @@ admission_is_squashed(const Request *request)
 	return false;
 }
 
-/* Whether the version is lower than the highest applied one. */
+/*
+ * Whether the version is lower than the highest applied one, by the look of
+ * admission_is_in_force().
+ */
 bool
 admission_is_out_of_order(const Request *request)
 {
-	char	   *highest = ledger_highest_above(request->track, request->version.key);
+	const char *highest = request->sight.highest;
 
 	if (highest == NULL)
 		return false;

@@ -8,6 +8,7 @@
 #include "request.h"
 
 extern bool admission_is_in_force(Request *request, bool locked);
+extern bool admission_is_in_force_now(Request *request);
 extern void admission_check_snapshot(const Request *request);
 extern void admission_check_requires(const Request *request);
 extern bool admission_is_squashed(const Request *request);

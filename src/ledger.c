@@ -308,6 +308,39 @@ ledger_scan_version(LedgerScan *scan, const char *track, const char *key)
 	ledger_scan_begin(scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 }
 
+/* A copy of what callers need of a row. */
+static LedgerRow *
+ledger_row(TupleTableSlot *slot)
+{
+	LedgerRow  *row = palloc0(sizeof(LedgerRow));
+	Datum	   *values = slot->tts_values;
+
+	row->version = ledger_slot_text(slot, LEDGER_VERSION);
+	row->name = ledger_slot_text(slot, LEDGER_NAME);
+	row->kind = ledger_slot_text(slot, LEDGER_KIND);
+	row->source = ledger_slot_text(slot, LEDGER_SOURCE);
+	row->applied_by = pstrdup(NameStr(*DatumGetName(values[LEDGER_APPLIED_BY])));
+	row->applied_at = DatumGetTimestampTz(values[LEDGER_APPLIED_AT]);
+	row->checksum = ledger_slot_bytea(slot, LEDGER_CHECKSUM);
+	row->fingerprint = ledger_slot_bytea(slot, LEDGER_FINGERPRINT);
+	if (!slot->tts_isnull[LEDGER_ALSO])
+	{
+		Datum	   *elements;
+		bool	   *element_nulls;
+		int			n;
+
+		deconstruct_array(DatumGetArrayTypePCopy(values[LEDGER_ALSO]), BYTEAOID, -1,
+						  false, TYPALIGN_INT, &elements, &element_nulls, &n);
+		row->also = palloc(sizeof(bytea *) * Max(n, 1));
+		for (int i = 0; i < n; i++)
+		{
+			if (!element_nulls[i])
+				row->also[row->n_also++] = DatumGetByteaPCopy(elements[i]);
+		}
+	}
+	return row;
+}
+
 /*
  * The version's row, or NULL where it is not in force.
  */
@@ -316,39 +349,11 @@ ledger_find(const char *track, const Version *version)
 {
 	LedgerScan	scan;
 	TupleTableSlot *slot;
-	LedgerRow  *row = NULL;
+	LedgerRow  *row;
 
 	ledger_scan_version(&scan, track, version->key);
 	slot = ledger_scan_next(&scan, ForwardScanDirection);
-	if (slot != NULL)
-	{
-		Datum	   *values = slot->tts_values;
-
-		row = palloc0(sizeof(LedgerRow));
-		row->version = ledger_slot_text(slot, LEDGER_VERSION);
-		row->name = ledger_slot_text(slot, LEDGER_NAME);
-		row->kind = ledger_slot_text(slot, LEDGER_KIND);
-		row->source = ledger_slot_text(slot, LEDGER_SOURCE);
-		row->applied_by = pstrdup(NameStr(*DatumGetName(values[LEDGER_APPLIED_BY])));
-		row->applied_at = DatumGetTimestampTz(values[LEDGER_APPLIED_AT]);
-		row->checksum = ledger_slot_bytea(slot, LEDGER_CHECKSUM);
-		row->fingerprint = ledger_slot_bytea(slot, LEDGER_FINGERPRINT);
-		if (!slot->tts_isnull[LEDGER_ALSO])
-		{
-			Datum	   *elements;
-			bool	   *element_nulls;
-			int			n;
-
-			deconstruct_array(DatumGetArrayTypePCopy(values[LEDGER_ALSO]), BYTEAOID, -1,
-							  false, TYPALIGN_INT, &elements, &element_nulls, &n);
-			row->also = palloc(sizeof(bytea *) * Max(n, 1));
-			for (int i = 0; i < n; i++)
-			{
-				if (!element_nulls[i])
-					row->also[row->n_also++] = DatumGetByteaPCopy(elements[i]);
-			}
-		}
-	}
+	row = slot == NULL ? NULL : ledger_row(slot);
 	ledger_scan_end(&scan);
 	return row;
 }
@@ -366,6 +371,15 @@ ledger_key_exists(const char *track, const char *key)
 	return exists;
 }
 
+/* The last version that a scan by schema_migrations_key still has, or NULL. */
+static char *
+ledger_last_version(LedgerScan *scan)
+{
+	TupleTableSlot *slot = ledger_scan_next(scan, BackwardScanDirection);
+
+	return slot == NULL ? NULL : ledger_slot_text(slot, LEDGER_VERSION);
+}
+
 /*
  * The track's highest version in force above a key: its text, or NULL where there
  * is none.
@@ -374,14 +388,11 @@ char *
 ledger_highest_above(const char *track, const char *key)
 {
 	LedgerScan	scan;
-	TupleTableSlot *slot;
 	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_above(key)};
-	char	   *version = NULL;
+	char	   *version;
 
 	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
-	slot = ledger_scan_next(&scan, BackwardScanDirection);
-	if (slot != NULL)
-		version = ledger_slot_text(slot, LEDGER_VERSION);
+	version = ledger_last_version(&scan);
 	ledger_scan_end(&scan);
 	return version;
 }
@@ -460,22 +471,13 @@ ledger_replaces(Datum directives, const char *key)
 		ledger_in_ranges(ledger_parse_replaces(JsonbValueToJsonb(replaces), NIL), key);
 }
 
-/*
- * The version of a squash in force that replaces this version, or NULL.
- */
-char *
-ledger_replaced_by(const char *track, const Version *version)
+/* Of squashes, those that a scan has: the one that replaces this version, or NULL. */
+static char *
+ledger_replacing(LedgerScan *scan, const Version *version)
 {
-	LedgerScan	scan;
 	TupleTableSlot *slot;
-	LedgerKey	key = ledger_key_text(track);
-	char	   *result = NULL;
 
-	/* An index of squashes only. */
-	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_replaces",
-					  1, &key, NULL);
-	while (result == NULL &&
-		   (slot = ledger_scan_next(&scan, ForwardScanDirection)) != NULL)
+	while ((slot = ledger_scan_next(scan, ForwardScanDirection)) != NULL)
 	{
 		Version		squash;
 
@@ -483,10 +485,67 @@ ledger_replaced_by(const char *track, const Version *version)
 		if (strcmp(squash.key, version->key) != 0 &&
 			!slot->tts_isnull[LEDGER_DIRECTIVES] &&
 			ledger_replaces(slot->tts_values[LEDGER_DIRECTIVES], version->key))
-			result = squash.text;
+			return squash.text;
 	}
+	return NULL;
+}
+
+/*
+ * The version of a squash in force that replaces this version, or NULL.
+ */
+char *
+ledger_replaced_by(const char *track, const Version *version)
+{
+	LedgerScan	scan;
+	LedgerKey	key = ledger_key_text(track);
+	char	   *result;
+
+	/* An index of squashes only. */
+	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_replaces",
+					  1, &key, NULL);
+	result = ledger_replacing(&scan, version);
 	ledger_scan_end(&scan);
 	return result;
+}
+
+/*
+ * All that the ledger has to say of a version before it is run: what ledger_find(),
+ * ledger_replaced_by() and ledger_highest_above() say, at one moment.
+ */
+void
+ledger_look(const char *track, const Version *version, LedgerSight *sight)
+{
+	LedgerScan	scan;
+	TupleTableSlot *slot;
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_text(version->key)};
+	Snapshot	snapshot = GetLatestSnapshot();
+
+	memset(sight, 0, sizeof(*sight));
+	sight->completed = snapshot->snapXactCompletionCount;
+	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, snapshot);
+	slot = ledger_scan_next(&scan, ForwardScanDirection);
+	if (slot != NULL)
+		sight->row = ledger_row(slot);
+	else
+	{
+		keys[1] = ledger_key_above(version->key);
+		ledger_scan_keys(&scan, 2, keys);
+		sight->highest = ledger_last_version(&scan);
+		ledger_scan_again(&scan, "schema_migrations_replaces", 1, keys);
+		sight->replaced_by = ledger_replacing(&scan, version);
+	}
+	ledger_scan_end(&scan);
+}
+
+/*
+ * Whether no transaction has ended since the look, so that another one would see
+ * the same; the caller has written nothing since.
+ */
+bool
+ledger_is_unchanged(const LedgerSight *sight)
+{
+	return sight->completed != 0 &&
+		GetLatestSnapshot()->snapXactCompletionCount == sight->completed;
 }
 
 /*

@@ -41,6 +41,15 @@ typedef struct LedgerRow
 	int			n_also;
 } LedgerRow;
 
+/* What the ledger says of a version. In the caller's context. */
+typedef struct LedgerSight
+{
+	LedgerRow  *row;			/* NULL: it is not in force */
+	char	   *replaced_by;	/* then: the squash in force that replaces it, or NULL */
+	char	   *highest;		/* then: the highest version in force above it, or NULL */
+	uint64		completed;		/* see ledger_is_unchanged() */
+} LedgerSight;
+
 /* A version that is about to be recorded. NULL is SQL NULL. */
 typedef struct LedgerEntry
 {
@@ -101,6 +110,8 @@ extern void ledger_install_hooks(void);
 extern void ledger_identify(LedgerIdentity *identity);
 
 /* Reads; they see what is committed now, whatever the transaction's snapshot. */
+extern void ledger_look(const char *track, const Version *version, LedgerSight *sight);
+extern bool ledger_is_unchanged(const LedgerSight *sight);
 extern LedgerRow *ledger_find(const char *track,
 							  const Version *version);
 extern char *ledger_highest_above(const char *track, const char *key);

@@ -390,7 +390,7 @@ migration_apply(Request *request, const char *what)
 		return MIGRATION_SKIPPED;
 
 	request_lock(request, MIGRATION_LOCK_WITH_SNAPSHOT);
-	if (admission_is_in_force(request, true))
+	if (admission_is_in_force_now(request))
 		return MIGRATION_SKIPPED;
 	migration->started_at = GetCurrentTimestamp();
 	migration_read(migration);
@@ -424,7 +424,7 @@ migration_try(Migration *migration)
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	if (!admission_is_in_force(migration->request, true))
+	if (!admission_is_in_force_now(migration->request))
 	{
 		migration->needs_worker = migration->may_launch &&
 			(migration->shape->kind == SHAPE_STEPWISE ||

@@ -23,6 +23,7 @@ typedef struct Request
 	const char *sql;			/* its bytes ... */
 	size_t		len;			/* ... and how many */
 	bytea	   *checksum;		/* NULL: no script */
+	LedgerSight sight;			/* of the version, by admission_is_in_force() */
 	TimestampTz waiting_since;	/* of the first wait for the lock, 0: none */
 	Script	   *script;			/* made by request_read_script() */
 	bool		warned;			/* an earlier try has given the warnings */
