@@ -36,8 +36,11 @@
 
 #include "ledger_internal.h"
 
-/* How many numbers before the next event's the track's newest one is looked for first. */
-#define LEDGER_NEAR 16
+/*
+ * How many numbers before the next event's the track's newest one is looked for:
+ * it is nearly always the last. A scan reads all that its keys let it.
+ */
+static const int ledger_near[] = {1, 32};
 
 static const Oid ledger_types[LEDGER_N_COLUMNS] = {
 	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
@@ -256,7 +259,7 @@ ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 	int64		seq = nextval_internal(ledger_relation_oid("history_seq"), false);
 	int64		highest = 0;
 	LedgerKey	number = ledger_key_from(seq);
-	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_from(seq - LEDGER_NEAR)};
+	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_from(seq - ledger_near[0])};
 	LedgerScan	scan;
 	TupleTableSlot *slot;
 
@@ -265,12 +268,13 @@ ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 	if (slot != NULL)
 		highest = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
 
-	/* It is nearly always one of the last. No other has come: the lock is held. */
+	/* No other has come since: the lock is held. */
 	ledger_scan_again(&scan, "history_track_seq", 2, keys);
 	slot = ledger_scan_next(&scan, BackwardScanDirection);
-	if (slot == NULL)
+	for (int i = 1; i <= (int) lengthof(ledger_near) && slot == NULL; i++)
 	{
-		keys[1] = ledger_key_from(PG_INT64_MIN);
+		keys[1] = ledger_key_from(i < (int) lengthof(ledger_near) ?
+								  seq - ledger_near[i] : PG_INT64_MIN);
 		ledger_scan_keys(&scan, 2, keys);
 		slot = ledger_scan_next(&scan, BackwardScanDirection);
 	}
