@@ -4,8 +4,9 @@
  *
  * Both first look the version up without the lock: what is applied stays
  * applied, and need not wait for whoever is migrating. Else they take the
- * track's lock, look again with a snapshot that is younger than the lock, run
- * the script and record it, in one transaction.
+ * track's lock, look again with a snapshot that is younger than the lock (unless
+ * no transaction has ended in between), run the script and record it, in one
+ * transaction.
  *
  * apply does so in the caller's transaction and lets errors pass. run is at top
  * level: it commits first, so that it waits without a snapshot, runs the script

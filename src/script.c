@@ -69,10 +69,17 @@ typedef struct Splitter
 const uint16 *
 script_keyword_tokens(void)
 {
-	uint16	   *tokens = palloc(sizeof(uint16) * ScanKeywords.num_keywords);
+	static uint16 *tokens = NULL;
 
-	for (int i = 0; i < ScanKeywords.num_keywords; i++)
-		tokens[i] = SCRIPT_KEYWORD;
+	if (tokens == NULL)
+	{
+		uint16	   *made = MemoryContextAlloc(TopMemoryContext,
+											  sizeof(uint16) * ScanKeywords.num_keywords);
+
+		for (int i = 0; i < ScanKeywords.num_keywords; i++)
+			made[i] = SCRIPT_KEYWORD;
+		tokens = made;
+	}
 	return tokens;
 }
 
