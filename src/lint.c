@@ -9,10 +9,11 @@
  *
  * Never in the way: catalogs are read through the syscache, relations only under
  * an ACCESS SHARE lock that was free, given back at once. Whatever may raise an
- * error runs in a subtransaction, one for a statement that needs it, which is
- * always rolled back: an error in it (a type that isn't there yet, a division by
- * zero) means that nothing more is known of this statement. Only a cancel and
- * its kin go through.
+ * error runs in a subtransaction, which is always rolled back: an error in it (a
+ * type that isn't there yet, a division by zero) means that nothing more is known
+ * of this statement. Only a cancel and its kin go through. Since a subtransaction
+ * costs as much as parsing does, a few statements are looked at together, and
+ * share one until an error ends it.
  */
 #include "postgres.h"
 
@@ -93,8 +94,8 @@ lint_set(const char *name, const char *value)
 }
 
 /*
- * From here to the end of the statement's look, errors are allowed. To be
- * called before anything that may raise one: once is enough, more is free.
+ * From here to the end of the part that lint_guarded() runs, errors are allowed.
+ * To be called before anything that may raise one: once is enough, more is free.
  */
 void
 lint_analysis(Lint *lint)
@@ -106,6 +107,7 @@ lint_analysis(Lint *lint)
 	lint->owner = CurrentResourceOwner;
 	BeginInternalSubTransaction(NULL);
 	lint->analyzing = true;
+	lint->stale = false;
 	MemoryContextSwitchTo(old);
 
 	/*
@@ -114,7 +116,8 @@ lint_analysis(Lint *lint)
 	 */
 	if (!ActiveSnapshotSet())
 		PushActiveSnapshot(GetCatalogSnapshot(InvalidOid));
-	lint_set("client_min_messages", "error");
+	if (client_min_messages < ERROR)
+		lint_set("client_min_messages", "error");
 	if (lint->role != GetUserId())
 		lint_set("search_path", lint_path_text(lint));	/* "$user" is another one */
 	else if (strcmp(lint->path_setting, namespace_search_path) != 0)
@@ -136,145 +139,22 @@ lint_end_analysis(Lint *lint)
 	CurrentResourceOwner = lint->owner;
 }
 
-/* ---- findings */
-
-const char *
-lint_level_name(LintLevel level)
-{
-	return level == LINT_ERROR ? "error" : level == LINT_WARNING ? "warning" : "notice";
-}
-
-const char *
-lint_lock_name(LOCKMODE lock)
-{
-	static const char *const names[] = {NULL, "ACCESS SHARE", "ROW SHARE",
-		"ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE",
-	"EXCLUSIVE", "ACCESS EXCLUSIVE"};
-
-	return lock >= 0 && lock < (int) lengthof(names) ? names[lock] : NULL;
-}
-
-/* Whether a relation has more rows than tapmig.lint_rows. */
-bool
-lint_is_large(Lint *lint, LintRelation *rel)
-{
-	return lint_has_rows(lint, rel) && lint_size(lint, rel)->rows > lint->lint_rows;
-}
-
-/* Whether the statement means a partitioned table ONLY, which has no rows of its own. */
-bool
-lint_is_bare_parent(Lint *lint, LintRelation *rel)
-{
-	return rel != NULL && rel == lint->only && rel->relkind == RELKIND_PARTITIONED_TABLE;
-}
-
-static bool
-lint_is_allowed(Lint *lint, const char *rule)
-{
-	ListCell   *lc;
-
-	foreach(lc, lint->allow)
-	{
-		if (strcmp(lfirst(lc), rule) == 0)
-		{
-			lint->allowed = lint_append(lint, lint->allowed, unconstify(char *, rule));
-			return true;
-		}
-	}
-	return false;
-}
-
+/* An error that goes through: the session is not left in the subtransaction. */
 static void
-lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
-		 const char *relation, const char *lock_mode, const char *message,
-		 const char *advice)
+lint_give_up(Lint *lint)
 {
-	LintFinding *finding;
+	ErrorData  *edata;
 
-	if (lint_is_allowed(lint, rule))
-		return;
-	finding = lint_alloc(lint, sizeof(LintFinding));
-	finding->rule = rule;
-	finding->statement = statement;
-	finding->line = line;
-	finding->level = level;
-	finding->relation = relation == NULL ? NULL : lint_strdup(lint, relation);
-	finding->lock_mode = lock_mode;
-	finding->message = lint_strdup(lint, message);
-	finding->advice = advice;
-	lint->findings = lint_append(lint, lint->findings, finding);
+	if (!lint->analyzing)
+		PG_RE_THROW();
+	MemoryContextSwitchTo(lint->scratch);
+	edata = CopyErrorData();
+	FlushErrorState();
+	lint_end_analysis(lint);
+	ReThrowError(edata);
 }
 
-/*
- * Adds a finding about a statement at a given level. With a lock its message
- * is "LOCK on relation (size) rule's message; detail", else
- * "detail: rule's message".
- */
-void
-lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
-			 LOCKMODE lock, const char *detail)
-{
-	Lint	   *lint = c->lint;
-	const char *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
-	char	   *message;
-
-	/* Of an ALTER TABLE's parts the strongest lock is taken, for all of them. */
-	if (lock != NoLock && c->cmd != NULL && rel == c->rel && lock < lint->alter_lock)
-	{
-		lock = lint->alter_lock;
-		detail = psprintf("%s%s%s", detail == NULL ? "" : detail, detail == NULL ? "" : "; ",
-						  lock == AccessExclusiveLock ?
-						  "another part of the statement wants this lock, so that reads wait too" :
-						  "another part of the statement wants this lock");
-	}
-	if (lock != NoLock && rel != NULL)
-		message = psprintf("%s on %s%s %s%s%s", lint_lock_name(lock), name,
-						   lint_has_rows(lint, rel) ?
-						   psprintf(" (%s)", lint_size_text(lint, rel)) : "",
-						   c->rule->message, detail == NULL ? "" : "; ",
-						   detail == NULL ? "" : detail);
-	else
-		message = psprintf("%s%s%s", detail == NULL ? "" : detail,
-						   detail == NULL ? "" : ": ", c->rule->message);
-	lint_add(lint, c->rule->id, statement, lint->script->statements[statement].line,
-			 level, name, lint_lock_name(lock), message, c->rule->advice);
-}
-
-/*
- * Adds a finding about the statement under way, at the level of the rule's
- * scale and the relation's size. None about what is new or empty, where the
- * scale depends on size.
- */
-void
-lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock, const char *detail)
-{
-	LintLevel	level = LINT_ERROR;
-
-	switch (c->rule->scale)
-	{
-		case LINT_SCAN:
-			if (!lint_has_rows(c->lint, rel) || lint_is_bare_parent(c->lint, rel))
-				return;
-			level = lint_is_large(c->lint, rel) ? LINT_ERROR : LINT_WARNING;
-			c->lint->slow = true;
-			break;
-		case LINT_HOLD:
-			if (!lint_has_rows(c->lint, rel))
-				return;
-			level = lint_is_large(c->lint, rel) ? LINT_WARNING : LINT_NOTICE;
-			break;
-		case LINT_ALWAYS_NOTICE:
-			level = LINT_NOTICE;
-			break;
-		case LINT_ALWAYS_WARNING:
-			level = LINT_WARNING;
-			break;
-		case LINT_ALWAYS_ERROR:
-			level = LINT_ERROR;
-			break;
-	}
-	lint_find_at(c, c->lint->statement, level, rel, lock, detail);
-}
+/* ---- parts of a look */
 
 /* Errors that are no matter of the statement's. */
 static bool
@@ -313,14 +193,6 @@ lint_guarded(Lint *lint, void (*part) (void *arg), void *arg)
 }
 
 /* ---- rules */
-
-static void
-lint_check(void *arg)
-{
-	LintCheck  *c = arg;
-
-	c->rule->check(c);
-}
 
 /* A rule under one of the nodes that it watches. */
 typedef struct LintWatch
@@ -395,19 +267,51 @@ lint_first_watch(int node)
 	return low;
 }
 
+/* What the rules are asked; kept over an error of one of them. */
+typedef struct LintQuestion
+{
+	LintCheck  *check;
+	int			node;
+	int			subtype;
+	int			next;			/* of the watches */
+} LintQuestion;
+
+static bool
+lint_has_next(const LintQuestion *question)
+{
+	return question->next < lint_n_watches && lint_watches[question->next].node == question->node;
+}
+
+static void
+lint_ask_rules(void *arg)
+{
+	LintQuestion *question = arg;
+	LintCheck  *c = question->check;
+	bool		inherit = c->lint->inherit;
+
+	while (lint_has_next(question))
+	{
+		const LintWatch *watch = &lint_watches[question->next++];
+
+		if (watch->subtype != LINT_ANY && watch->subtype != question->subtype)
+			continue;
+		c->rule = watch->rule;
+		c->rule->check(c);
+		c->lint->inherit = inherit; /* a rule may see it otherwise for itself */
+	}
+}
+
 /* Asks the rules that watch a kind of statement, or of what it holds. */
 static void
 lint_ask(Lint *lint, int node, int subtype, LintCheck *c)
 {
+	LintQuestion question = {c, node, subtype, lint_first_watch(node)};
 	bool		inherit = lint->inherit;
 
-	for (int i = lint_first_watch(node); i < lint_n_watches && lint_watches[i].node == node; i++)
+	while (lint_has_next(&question))
 	{
-		if (lint_watches[i].subtype != LINT_ANY && lint_watches[i].subtype != subtype)
-			continue;
-		c->rule = lint_watches[i].rule;
-		lint_guarded(lint, lint_check, c);
-		lint->inherit = inherit;	/* a rule may see it otherwise for itself */
+		lint_guarded(lint, lint_ask_rules, &question);
+		lint->inherit = inherit;
 	}
 }
 
@@ -526,6 +430,8 @@ lint_look(Lint *lint, Node *node)
 	RangeVar   *target = lint_target(node);
 	LintCheck	c;
 
+	if (lint->stale)
+		lint_end_analysis(lint);
 	memset(&c, 0, sizeof(c));
 	c.lint = lint;
 	c.node = node;
@@ -545,7 +451,6 @@ lint_look(Lint *lint, Node *node)
 	if (lint->slow || lint->types != NIL || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
 		lint_ask(lint, LINT_AFTER_STATEMENT, LINT_ANY, &c);
 	lint_guarded(lint, lint_after, &c);
-	lint_end_analysis(lint);
 }
 
 static bool
@@ -587,7 +492,6 @@ lint_cut(Lint *lint)
 	lint->inherit = false;
 	lint->only = NULL;
 	lint_ask_besides(lint, LINT_END_OF_STEP);
-	lint_end_analysis(lint);
 	lint->renames = NIL;
 	lint->held = NIL;
 	lint_session_end_of_step(lint);
@@ -610,23 +514,25 @@ lint_is_repeated(Lint *lint, InsertStmt *stmt)
 		lint->last_insert_schema != NULL && strcmp(lint->last_insert_schema, into->schemaname) == 0;
 }
 
-/*
- * Looks at one statement: a visitor of shape_read_each(). The findings are
- * lint_end()'s.
- */
-void
-lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
+/* Whether a statement tells nothing, so that the state need not follow it. */
+static bool
+lint_is_nothing(Lint *lint, Node *node)
 {
-	Lint	   *lint = arg;
-	MemoryContext old;
-	bool		alone = shape->kind == SHAPE_STEPWISE && !IsA(node, TransactionStmt);
+	return lint_is_idle(lint, node) ||
+		(IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node));
+}
 
-	if (lint_is_idle(lint, node) || (IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node)))
+static void
+lint_look_at(Lint *lint, const LintPending *pending)
+{
+	Node	   *node = pending->node;
+	bool		alone = pending->shape->kind == SHAPE_STEPWISE && !IsA(node, TransactionStmt);
+
+	if (lint_is_nothing(lint, node))
 		return;
 	CHECK_FOR_INTERRUPTS();
-	old = MemoryContextSwitchTo(lint->scratch);
-	lint->statement = index;
-	lint->shape = shape;
+	lint->statement = pending->index;
+	lint->shape = pending->shape;
 	lint->slow = false;
 	lint->last_insert = NULL;
 
@@ -657,8 +563,58 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 		lint->last_insert_schema = ((InsertStmt *) node)->relation->schemaname == NULL ? NULL :
 			lint_strdup(lint, ((InsertStmt *) node)->relation->schemaname);
 	}
-	MemoryContextSwitchTo(old);
 	MemoryContextReset(lint->scratch);
+}
+
+static void
+lint_look_at_pending(Lint *lint)
+{
+	MemoryContext old = MemoryContextSwitchTo(lint->scratch);
+
+	PG_TRY();
+	{
+		for (int i = 0; i < lint->n_pending; i++)
+			lint_look_at(lint, &lint->pending[i]);
+	}
+	PG_CATCH();
+	{
+		lint_give_up(lint);
+	}
+	PG_END_TRY();
+	lint_end_analysis(lint);
+	MemoryContextSwitchTo(old);
+	lint->n_pending = 0;
+	lint->pending_bytes = 0;
+}
+
+/*
+ * Takes one statement, NULL: there is none left. A visitor of shape_read_each():
+ * true once the trees that it was given are not needed any more. The findings are
+ * lint_end()'s.
+ */
+bool
+lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
+{
+	Lint	   *lint = arg;
+
+	if (node != NULL)
+	{
+		const ScriptStatement *text = &lint->script->statements[index];
+		LintPending *pending = &lint->pending[lint->n_pending];
+
+		/* Long rows of these are parsed in the same memory. */
+		if (lint->n_pending == 0 && lint_is_nothing(lint, node))
+			return true;
+		pending->index = index;
+		pending->node = node;
+		pending->shape = shape;
+		lint->n_pending++;
+		lint->pending_bytes += text->end - text->start;
+		if (lint->n_pending < LINT_BATCH && lint->pending_bytes < LINT_BATCH_BYTES)
+			return false;
+	}
+	lint_look_at_pending(lint);
+	return true;
 }
 
 /* ---- a script */
@@ -754,8 +710,16 @@ lint_end(Lint *lint)
 
 	if (lint->script->n_statements > 0)
 	{
-		lint_cut(lint);
-		lint_ask_besides(lint, LINT_END_OF_SCRIPT);
+		PG_TRY();
+		{
+			lint_cut(lint);
+			lint_ask_besides(lint, LINT_END_OF_SCRIPT);
+		}
+		PG_CATCH();
+		{
+			lint_give_up(lint);
+		}
+		PG_END_TRY();
 		lint_end_analysis(lint);
 	}
 	lint_judge_allow(lint);
@@ -780,9 +744,10 @@ lint_statements(Lint *lint, Script *script, const Shape *shape)
 		script_obey_scanner_settings(&script->statements[i]);
 		parsed = raw_parser(script_statement_text(script, i), RAW_PARSE_DEFAULT);
 		MemoryContextSwitchTo(old);
-		lint_statement(lint, i, linitial_node(RawStmt, parsed)->stmt, &shape->statements[i]);
-		MemoryContextReset(context);
+		if (lint_statement(lint, i, linitial_node(RawStmt, parsed)->stmt, &shape->statements[i]))
+			MemoryContextReset(context);
 	}
+	(void) lint_statement(lint, script->n_statements, NULL, NULL);
 	MemoryContextDelete(context);
 }
 
@@ -810,73 +775,4 @@ lint_script(Script *script, const Shape *shape, const Settings *settings)
 	PG_END_TRY();
 	AtEOXact_GUC(false, nest);
 	return lint_end(lint);
-}
-
-/* A finding in one line; level: "error: ", or nothing where all are of one. */
-static void
-lint_append_finding(StringInfo buf, const LintFinding *finding, const char *level)
-{
-	if (buf->len > 0)
-		appendStringInfoChar(buf, '\n');
-	if (finding->statement >= 0)
-		appendStringInfo(buf, "statement %d, ", finding->statement + 1);
-	appendStringInfo(buf, "line %d: %s%s: %s", finding->line, level, finding->rule,
-					 finding->message);
-}
-
-/*
- * Does with findings what tapmig.lint says: nothing; a WARNING for each (not
- * for notices), unless they have been warned of; or TM007 where one is an error.
- */
-void
-lint_report(Script *script, List *findings, const Settings *settings, bool warned)
-{
-	StringInfoData errors;
-	int			n_errors = 0;
-	const char *advice = NULL;
-	const char *rule = NULL;
-	ListCell   *lc;
-
-	if (settings->lint == SETTINGS_ALLOW)
-		return;
-
-	initStringInfo(&errors);
-	foreach(lc, findings)
-	{
-		const LintFinding *finding = lfirst(lc);
-
-		if (finding->level == LINT_ERROR && settings->lint == SETTINGS_ERROR)
-		{
-			n_errors++;
-			lint_append_finding(&errors, finding, "");
-			if (advice == NULL)
-			{
-				advice = finding->advice;
-				rule = finding->rule;
-			}
-		}
-		else if (finding->level != LINT_NOTICE && !warned)
-		{
-			StringInfoData line;
-
-			initStringInfo(&line);
-			lint_append_finding(&line, finding,
-								finding->level == LINT_ERROR ? "error: " : "warning: ");
-			ereport(WARNING,
-					(errcode(TAPMIG_ERRCODE_LINT),
-					 errmsg("%s", line.data),
-					 errhint("%s", finding->advice)));
-			pfree(line.data);
-		}
-	}
-	if (n_errors > 0)
-		ereport(ERROR,
-				(errcode(TAPMIG_ERRCODE_LINT),
-				 script->label == NULL ?
-				 errmsg("lint refuses the script") :
-				 errmsg("lint refuses migration %s", script->label),
-				 errdetail("%s", errors.data),
-				 errhint("%s Or write \"-- tapmig: allow=%s\" at the head of the script.",
-						 advice, rule)));
-	pfree(errors.data);
 }

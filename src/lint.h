@@ -33,7 +33,7 @@ typedef struct LintFinding
 typedef struct Lint Lint;
 
 extern Lint *lint_begin(Script *script, const Settings *settings);
-extern void lint_statement(void *lint, int index, Node *node,
+extern bool lint_statement(void *lint, int index, Node *node,
 						   const ShapeStatement *shape);
 extern List *lint_end(Lint *lint);
 extern List *lint_script(Script *script, const Shape *shape,

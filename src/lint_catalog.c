@@ -48,21 +48,104 @@
 
 /* ---- columns */
 
-static LintColumn *
-catalog_column(Lint *lint, LintRelation *rel, HeapTuple tuple)
+/* More columns of a relation than this are found by a hash of their names. */
+#define LINT_LISTED_COLUMNS 32
+
+/* Columns of a relation that are looked up one by one; then all are read. */
+#define LINT_SINGLE_COLUMNS 2
+
+typedef struct LintColumnEntry
 {
-	Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
-	LintColumn *column = NULL;
+	char		name[NAMEDATALEN];
+	LintColumn *column;
+} LintColumnEntry;
+
+static bool
+column_is_named(const LintColumn *column, const char *name)
+{
+	return column->name != NULL && strcmp(column->name, name) == 0;
+}
+
+/* The first one of a name keeps it. */
+static void
+column_enter_name(LintRelation *rel, LintColumn *column)
+{
+	LintColumnEntry *entry;
+	bool		found;
+
+	if (column->name == NULL)
+		return;
+	entry = hash_search(rel->column_names, column->name, HASH_ENTER, &found);
+	if (!found || !column_is_named(entry->column, column->name))
+		entry->column = column;
+}
+
+/* Notes the name of a column that is in the list. */
+static void
+column_note_name(Lint *lint, LintRelation *rel, LintColumn *column)
+{
+	HASHCTL		ctl;
 	ListCell   *lc;
+
+	if (rel->column_names != NULL)
+	{
+		column_enter_name(rel, column);
+		return;
+	}
+	if (list_length(rel->columns) <= LINT_LISTED_COLUMNS)
+		return;
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(LintColumnEntry);
+	ctl.hcxt = lint->context;
+	rel->column_names = hash_create("tapmig lint columns", 256, &ctl,
+									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	foreach(lc, rel->columns)
+		column_enter_name(rel, lfirst(lc));
+}
+
+static LintColumn *
+column_listed(LintRelation *rel, const char *name)
+{
+	LintColumnEntry *entry;
+	ListCell   *lc;
+
+	if (rel->column_names != NULL)
+	{
+		entry = hash_search(rel->column_names, name, HASH_FIND, NULL);
+		return entry != NULL && column_is_named(entry->column, name) ? entry->column : NULL;
+	}
+	foreach(lc, rel->columns)
+	{
+		if (column_is_named(lfirst(lc), name))
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+static LintColumn *
+column_listed_number(LintRelation *rel, AttrNumber attnum, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		LintColumn *column = list_nth(rel->columns, i);
+
+		if (column->attnum == attnum)
+			return column;
+	}
+	return NULL;
+}
+
+/* A column of the catalogs; listed: how many of the list may be the same one. */
+static LintColumn *
+catalog_column(Lint *lint, LintRelation *rel, Form_pg_attribute att, int listed)
+{
+	LintColumn *column;
 
 	if (att->attisdropped)
 		return NULL;
-	foreach(lc, rel->columns)
-	{
-		column = lfirst(lc);
-		if (column->attnum == att->attnum)
-			return column;
-	}
+	column = column_listed_number(rel, att->attnum, listed);
+	if (column != NULL)
+		return column;
 	column = lint_alloc(lint, sizeof(LintColumn));
 	column->name = lint_strdup(lint, NameStr(att->attname));
 	column->attnum = att->attnum;
@@ -73,7 +156,27 @@ catalog_column(Lint *lint, LintRelation *rel, HeapTuple tuple)
 	column->has_default = att->atthasdef || att->attidentity != '\0';
 	column->generated = att->attgenerated;
 	rel->columns = lint_append(lint, rel->columns, column);
+	column_note_name(lint, rel, column);
 	return column;
+}
+
+static void
+catalog_columns(Lint *lint, LintRelation *rel)
+{
+	int			listed = list_length(rel->columns);
+	Relation	pg_attribute = table_open(AttributeRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_attribute_attrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(rel->oid));
+	scan = systable_beginscan(pg_attribute, AttributeRelidNumIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		(void) catalog_column(lint, rel, (Form_pg_attribute) GETSTRUCT(tuple), listed);
+	systable_endscan(scan);
+	table_close(pg_attribute, AccessShareLock);
+	rel->have_columns = true;
 }
 
 /*
@@ -83,50 +186,43 @@ catalog_column(Lint *lint, LintRelation *rel, HeapTuple tuple)
 LintColumn *
 lint_column(Lint *lint, LintRelation *rel, const char *name)
 {
-	LintColumn *column = NULL;
+	LintColumn *column = column_listed(rel, name);
 	HeapTuple	tuple;
-	ListCell   *lc;
 
-	foreach(lc, rel->columns)
-	{
-		column = lfirst(lc);
-		if (column->name != NULL && strcmp(column->name, name) == 0)
-			return column;
-	}
+	if (column != NULL)
+		return column;
 	if (rel->is_new)
 		return lint_column_add(lint, rel, name);
-
+	if (rel->have_columns)
+		return NULL;
+	if (++rel->column_lookups > LINT_SINGLE_COLUMNS)
+	{
+		catalog_columns(lint, rel);
+		return column_listed(rel, name);
+	}
 	tuple = SearchSysCacheAttName(rel->oid, name);
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
-	column = catalog_column(lint, rel, tuple);
+	column = catalog_column(lint, rel, (Form_pg_attribute) GETSTRUCT(tuple),
+							list_length(rel->columns));
 	ReleaseSysCache(tuple);
 
 	/* The script has renamed or dropped the one that had this name. */
-	if (column != NULL && (column->name == NULL || strcmp(column->name, name) != 0))
-		return NULL;
-	return column;
+	return column != NULL && column_is_named(column, name) ? column : NULL;
 }
 
 LintColumn *
 lint_column_numbered(Lint *lint, LintRelation *rel, AttrNumber attnum)
 {
-	LintColumn *column;
+	LintColumn *column = column_listed_number(rel, attnum, list_length(rel->columns));
 	HeapTuple	tuple;
-	ListCell   *lc;
 
-	foreach(lc, rel->columns)
-	{
-		column = lfirst(lc);
-		if (column->attnum == attnum)
-			return column;
-	}
-	if (rel->is_new || attnum > MaxHeapAttributeNumber)
-		return NULL;
+	if (column != NULL || rel->is_new || rel->have_columns || attnum > MaxHeapAttributeNumber)
+		return column;
 	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(rel->oid), Int16GetDatum(attnum));
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
-	column = catalog_column(lint, rel, tuple);
+	column = catalog_column(lint, rel, (Form_pg_attribute) GETSTRUCT(tuple), 0);
 	ReleaseSysCache(tuple);
 	return column;
 }
@@ -142,7 +238,15 @@ lint_column_add(Lint *lint, LintRelation *rel, const char *name)
 	column->typmod = -1;
 	column->is_new = true;
 	rel->columns = lint_append(lint, rel->columns, column);
+	column_note_name(lint, rel, column);
 	return column;
+}
+
+void
+lint_column_rename(Lint *lint, LintRelation *rel, LintColumn *column, const char *name)
+{
+	column->name = lint_strdup(lint, name);
+	column_note_name(lint, rel, column);
 }
 
 /* ---- constraints */
@@ -554,8 +658,6 @@ lint_size(Lint *lint, LintRelation *rel)
 				size_add(&rel->with_children, lfirst_oid(lc),
 						 rel->n_children > LINT_OPEN_PARTITIONS);
 			}
-			foreach(lc, lint_indexes(lint, rel))
-				rel->n_indexes += OidIsValid(((LintIndex *) lfirst(lc))->oid);
 		}
 	}
 	return lint->inherit || rel->relkind == RELKIND_PARTITIONED_TABLE ?
@@ -587,17 +689,26 @@ size_count_text(double n, const char *one)
 					n == 1 ? "" : strcmp(one, "index") == 0 ? "es" : "s");
 }
 
-/* "12 GB, 41 M rows, 3 indexes", in the current context. */
+/* "12 GB, 41 M rows, 3 indexes"; lives as long as the lint. */
 char *
 lint_size_text(Lint *lint, LintRelation *rel)
 {
 	const LintSize *size = lint_size(lint, rel);
+	char	  **text = &rel->size_texts[size == &rel->alone ? 0 : 1];
+	const char *children = "";
+	int			n_indexes = 0;
+	ListCell   *lc;
 
-	return psprintf("%s%s, %s, %s",
-					rel->n_children == 0 || size == &rel->alone ? "" :
-					psprintf("%s, ", size_count_text(rel->n_children,
-													 rel->relkind == RELKIND_PARTITIONED_TABLE ?
-													 "partition" : "child table")),
-					size_bytes_text(size->bytes), size_count_text(size->rows, "row"),
-					size_count_text(rel->n_indexes, "index"));
+	if (*text != NULL)
+		return *text;
+	foreach(lc, lint_indexes(lint, rel))
+		n_indexes += OidIsValid(((LintIndex *) lfirst(lc))->oid);
+	if (rel->n_children > 0 && size != &rel->alone)
+		children = psprintf("%s, ", size_count_text(rel->n_children,
+													rel->relkind == RELKIND_PARTITIONED_TABLE ?
+													"partition" : "child table"));
+	*text = lint_strdup(lint, psprintf("%s%s, %s, %s", children, size_bytes_text(size->bytes),
+									   size_count_text(size->rows, "row"),
+									   size_count_text(n_indexes, "index")));
+	return *text;
 }

@@ -56,6 +56,9 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 {
 	Type		tuple;
 
+	if (name->names != NIL && !name->pct_type &&
+		lint_name_is_absent(lint, LINT_NAMES_TYPE, strVal(llast(name->names))))
+		return false;
 	lint_analysis(lint);
 	tuple = LookupTypeName(NULL, name, typmod, true);
 	if (tuple == NULL)

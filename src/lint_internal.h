@@ -88,6 +88,9 @@ typedef struct LintRelation
 	int			attnum;			/* last number given to a column of this script */
 	int			made_step;
 	List	   *columns;		/* LintColumn, those that were looked at */
+	HTAB	   *column_names;	/* the same by name, where they are many */
+	int			column_lookups;
+	bool		have_columns;	/* all that the catalogs have */
 	bool		have_constraints;
 	List	   *constraints;
 	bool		have_indexes;
@@ -98,8 +101,12 @@ typedef struct LintRelation
 	bool		have_size;
 	LintSize	alone;
 	LintSize	with_children;
-	int			n_indexes;
 	int			n_children;
+
+	/* What messages say, once it was asked for. */
+	char	   *size_texts[2];	/* alone, with children */
+	char	   *label;
+	int			label_names;	/* lint->names of then */
 } LintRelation;
 
 /* A type that the script made, or an enum that it has added to. */
@@ -150,6 +157,39 @@ typedef struct LintDefiner
 	int			statement;
 } LintDefiner;
 
+/* The names of a catalog; see lint_name_is_absent(). */
+typedef enum LintNamesKind
+{
+	LINT_NAMES_RELATION,
+	LINT_NAMES_FUNCTION,
+	LINT_NAMES_TYPE,
+	LINT_NAMES_SCHEMA,
+	LINT_NAMES_TRIGGER
+} LintNamesKind;
+
+#define LINT_NAMES_KINDS (LINT_NAMES_TRIGGER + 1)
+
+typedef struct LintNames
+{
+	uint32		asked;			/* look-ups so far */
+	uint32		pages;			/* of the catalog; 0: not known */
+	bool		known;			/* it was read: */
+	uint32	   *slots;			/* hashes of its names, 0: free */
+	uint32		mask;
+	uint32		used;
+} LintNames;
+
+/* Statements that are looked at together; see lint_statement(). */
+#define LINT_BATCH			32
+#define LINT_BATCH_BYTES	16384
+
+typedef struct LintPending
+{
+	int			index;
+	Node	   *node;
+	const ShapeStatement *shape;
+} LintPending;
+
 struct Lint
 {
 	Script	   *script;
@@ -184,7 +224,9 @@ struct Lint
 	char	   *last_schema;	/* the last one that was looked up, and its oid */
 	Oid			last_schema_oid;
 
+	LintNames	catalog_names[LINT_NAMES_KINDS];
 	HTAB	   *relations;		/* by schema and name */
+	int			names;			/* changes when a name may mean something else */
 	LintRelation *last_found;	/* what the last name meant; may be NULL */
 	bool		last_unqualified;	/* ... and whether it had no schema */
 	bool		has_temp;		/* the script has made a temporary relation */
@@ -201,8 +243,13 @@ struct Lint
 	bool		lost_parts;		/* some trigger, rule or policy was */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
 
+	LintPending pending[LINT_BATCH];
+	int			n_pending;
+	Size		pending_bytes;
+
 	/* The subtransaction for what may raise an error; see lint_analysis(). */
 	bool		analyzing;
+	bool		stale;			/* its settings are those of earlier statements */
 	ResourceOwner owner;
 };
 
@@ -264,14 +311,19 @@ extern void *lint_alloc(Lint *lint, Size size);
 extern char *lint_strdup(Lint *lint, const char *text);
 extern List *lint_append(Lint *lint, List *list, void *element);
 extern List *lint_append_int(Lint *lint, List *list, int element);
+extern void lint_analysis(Lint *lint);
+
+/* lint_finding.c */
 extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,
 					  const char *detail);
 extern void lint_find_at(LintCheck *c, int statement, LintLevel level,
 						 LintRelation *rel, LOCKMODE lock, const char *detail);
+extern void lint_add(Lint *lint, const char *rule, int statement, int line,
+					 LintLevel level, const char *relation, const char *lock_mode,
+					 const char *message, const char *advice);
 extern bool lint_is_large(Lint *lint, LintRelation *rel);
 extern bool lint_is_bare_parent(Lint *lint, LintRelation *rel);
 extern const char *lint_lock_name(LOCKMODE lock);
-extern void lint_analysis(Lint *lint);
 
 /* lint_state.c: what a statement does to the state */
 extern void lint_follow(Lint *lint, Node *node);
@@ -306,10 +358,15 @@ extern char *lint_relation_label(Lint *lint, LintRelation *rel);
 extern bool lint_is_old(const LintRelation *rel);
 extern bool lint_has_rows(Lint *lint, LintRelation *rel);
 
+/* lint_names.c */
+extern bool lint_name_is_absent(Lint *lint, LintNamesKind kind, const char *name);
+
 /* lint_catalog.c: what the catalogs say of a relation; sizes */
 extern LintColumn *lint_column(Lint *lint, LintRelation *rel, const char *name);
 extern LintColumn *lint_column_numbered(Lint *lint, LintRelation *rel, AttrNumber attnum);
 extern LintColumn *lint_column_add(Lint *lint, LintRelation *rel, const char *name);
+extern void lint_column_rename(Lint *lint, LintRelation *rel, LintColumn *column,
+							   const char *name);
 extern List *lint_constraints(Lint *lint, LintRelation *rel);
 extern LintConstraint *lint_constraint(Lint *lint, LintRelation *rel, const char *name);
 extern char *lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con,

@@ -107,6 +107,8 @@ lint_path_reset(Lint *lint)
 	lint->last_schema = NULL;
 	lint->last_found = NULL;
 	lint->last_call = NIL;
+	lint->names++;
+	lint->stale = true;
 }
 
 /* The schema in the catalogs, if the caller may use it; else InvalidOid. */
@@ -117,7 +119,7 @@ relation_schema_oid(Lint *lint, const char *name)
 
 	if (strcmp(name, LINT_TEMP) == 0)
 		return LookupNamespaceNoError(LINT_TEMP);
-	if (relation_in(lint->gone_schemas, name))
+	if (relation_in(lint->gone_schemas, name) || lint_name_is_absent(lint, LINT_NAMES_SCHEMA, name))
 		return InvalidOid;
 	oid = get_namespace_oid(name, true);
 	return OidIsValid(oid) && COMPAT_SCHEMA_IS_USABLE(oid, lint->role) ? oid : InvalidOid;
@@ -208,25 +210,21 @@ lint_schema_of(Lint *lint, List *names, const char **schema, const char **name)
 
 /* ---- relations */
 
+/* A row of pg_class, met for the first time. */
 static LintRelation *
-relation_from_catalog(Lint *lint, Oid oid, const char *schema)
+relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
-	Form_pg_class form;
-	LintRelation *rel;
+	Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
 
-	if (!HeapTupleIsValid(tuple))
-		return NULL;
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	rel = lint_alloc(lint, sizeof(LintRelation));
 	rel->schema = lint_strdup(lint, schema);
 	rel->name = lint_strdup(lint, NameStr(form->relname));
-	rel->oid = oid;
+	rel->oid = form->oid;
 	rel->relkind = form->relkind;
 	rel->persistence = form->relpersistence;
 	rel->attnum = MaxHeapAttributeNumber;
 	rel->made_step = -1;
-	ReleaseSysCache(tuple);
+	relation_entry(lint, schema, rel->name, true)->rel = rel;
 	return rel;
 }
 
@@ -236,7 +234,7 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 {
 	LintRelationEntry *entry = relation_entry(lint, schema, name, false);
 	Oid			namespace;
-	Oid			oid;
+	HeapTuple	tuple;
 	LintRelation *rel;
 
 	if (entry != NULL && (entry->rel == NULL || entry->rel->is_new))
@@ -253,14 +251,16 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 	/* What lint has met on another way has this name for those who may use it. */
 	if (entry != NULL)
 		return OidIsValid(namespace) ? entry->rel : NULL;
-	oid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
-	if (!OidIsValid(oid))
+	if (!OidIsValid(namespace) || lint_name_is_absent(lint, LINT_NAMES_RELATION, name))
+		return NULL;
+	tuple = SearchSysCache2(RELNAMENSP, CStringGetDatum(name), ObjectIdGetDatum(namespace));
+	if (!HeapTupleIsValid(tuple))
 		return NULL;
 
-	/* It may stand elsewhere by now. */
-	rel = lint_relation_by_oid(lint, oid);
-	if (rel == NULL || strcmp(rel->schema, schema) != 0 || strcmp(rel->name, name) != 0)
-		return NULL;
+	/* The session's own schema goes by one name here. */
+	rel = isTempNamespace(namespace) && strcmp(schema, LINT_TEMP) != 0 ? NULL :
+		relation_from_catalog(lint, tuple, schema);
+	ReleaseSysCache(tuple);
 	return rel;
 }
 
@@ -268,37 +268,35 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 LintRelation *
 lint_relation_by_oid(Lint *lint, Oid oid)
 {
-	char	   *name = get_rel_name(oid);
-	Oid			namespace = get_rel_namespace(oid);
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	Form_pg_class form;
 	char	   *schema;
 	LintRelationEntry *entry;
-	LintRelation *rel;
+	LintRelation *rel = NULL;
 
-	if (name == NULL)
+	if (!HeapTupleIsValid(tuple))
 		return NULL;
-	schema = isTempNamespace(namespace) ? pstrdup(LINT_TEMP) : get_namespace_name(namespace);
-	if (schema == NULL)
-		return NULL;
-	entry = relation_entry(lint, schema, name, false);
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	schema = isTempNamespace(form->relnamespace) ? pstrdup(LINT_TEMP) :
+		get_namespace_name(form->relnamespace);
+	entry = schema == NULL ? NULL : relation_entry(lint, schema, NameStr(form->relname), false);
 	if (entry != NULL && (entry->rel == NULL || entry->rel->oid != oid))
 	{
 		/* The script has moved or dropped it: rare enough to search for. */
 		HASH_SEQ_STATUS status;
 
-		rel = NULL;
 		hash_seq_init(&status, lint->relations);
 		while ((entry = hash_seq_search(&status)) != NULL)
 		{
 			if (entry->rel != NULL && entry->rel->oid == oid)
 				rel = entry->rel;
 		}
-		return rel;
 	}
-	if (entry != NULL)
-		return entry->rel;
-	rel = relation_from_catalog(lint, oid, schema);
-	if (rel != NULL)
-		relation_entry(lint, schema, name, true)->rel = rel;
+	else if (entry != NULL)
+		rel = entry->rel;
+	else if (schema != NULL)
+		rel = relation_from_catalog(lint, tuple, schema);
+	ReleaseSysCache(tuple);
 	return rel;
 }
 
@@ -380,6 +378,7 @@ lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
 		lint_path_reset(lint);
 	}
 	lint->last_found = NULL;
+	lint->names++;
 	rel = lint_alloc(lint, sizeof(LintRelation));
 	rel->schema = lint_strdup(lint, schema);
 	rel->name = lint_strdup(lint, name->relname);
@@ -399,6 +398,7 @@ lint_relation_drop(Lint *lint, LintRelation *rel)
 	LintRelationEntry *entry = relation_entry(lint, rel->schema, rel->name, true);
 
 	lint->last_found = NULL;
+	lint->names++;
 	if (entry->rel == rel || entry->rel == NULL)
 		entry->rel = NULL;
 	rel->gone = true;
@@ -416,6 +416,7 @@ void
 lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)
 {
 	lint->last_found = NULL;
+	lint->names++;
 	relation_entry(lint, rel->schema, rel->name, true)->rel = NULL;
 	if (schema != NULL)
 		rel->schema = lint_strdup(lint, schema);
@@ -428,9 +429,14 @@ lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char
 char *
 lint_relation_label(Lint *lint, LintRelation *rel)
 {
-	if (rel->gone || relation_find(lint, NULL, rel->name) == rel)
-		return lint_strdup(lint, quote_identifier(rel->name));
-	return lint_strdup(lint, quote_qualified_identifier(rel->schema, rel->name));
+	if (rel->label == NULL || rel->label_names != lint->names)
+	{
+		rel->label = lint_strdup(lint, rel->gone || relation_find(lint, NULL, rel->name) == rel ?
+								 quote_identifier(rel->name) :
+								 quote_qualified_identifier(rel->schema, rel->name));
+		rel->label_names = lint->names;
+	}
+	return rel->label;
 }
 
 /* Whether it was there before the script, for others to see. */

@@ -68,9 +68,13 @@ check_volatile(LintCheck *c)
 	Oid			type = InvalidOid;
 	int32		typmod = -1;
 
-	if (def == NULL || lint_is_serial(def->typeName) || !lint_has_rows(c->lint, c->rel) ||
+	if (def == NULL || lint_is_serial(def->typeName) ||
 		lint_constraint_of(def, CONSTR_GENERATED) != NULL ||
 		lint_constraint_of(def, CONSTR_IDENTITY) != NULL)
+		return;
+
+	/* The size of a table is dearer than all that can be said without it. */
+	if (con != NULL && IsA(con->raw_expr, A_Const))
 		return;
 	if (!lint_type(c->lint, def->typeName, &type, &typmod))
 	{
@@ -78,7 +82,10 @@ check_volatile(LintCheck *c)
 			return;
 		type = InvalidOid;
 	}
-	if (lint_default_is_volatile(c->lint, con == NULL ? NULL : con->raw_expr, type, typmod))
+	else if (con == NULL && get_typdefault(type) == NULL)
+		return;
+	if (lint_has_rows(c->lint, c->rel) &&
+		lint_default_is_volatile(c->lint, con == NULL ? NULL : con->raw_expr, type, typmod))
 		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
 }
 
@@ -119,7 +126,7 @@ check_domain(LintCheck *c)
 	int32		typmod;
 	bool		constrained;
 
-	if (def == NULL || lint_is_serial(def->typeName) || !lint_has_rows(c->lint, c->rel))
+	if (def == NULL || lint_is_serial(def->typeName))
 		return;
 	made = def->typeName->names == NIL ? NULL : lint_type_of_script(c->lint, def->typeName->names);
 	if (made != NULL && made->constrained && def->typeName->arrayBounds == NIL)
@@ -127,7 +134,7 @@ check_domain(LintCheck *c)
 	else
 		constrained = lint_type(c->lint, def->typeName, &type, &typmod) &&
 			get_typtype(type) == TYPTYPE_DOMAIN && DomainHasConstraints(type);
-	if (constrained)
+	if (constrained && lint_has_rows(c->lint, c->rel))
 		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
 }
 

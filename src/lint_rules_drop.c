@@ -362,6 +362,9 @@ drop_targets(LintCheck *c, Oid *schema)
 			case OBJECT_PROCEDURE:
 			case OBJECT_ROUTINE:
 			case OBJECT_AGGREGATE:
+				if (lint_name_is_absent(c->lint, LINT_NAMES_FUNCTION,
+										strVal(llast(lfirst_node(ObjectWithArgs, lc)->objname))))
+					break;
 				lint_analysis(c->lint);
 				targets = drop_add(targets, ProcedureRelationId,
 								   LookupFuncWithArgs(stmt->removeType, lfirst_node(ObjectWithArgs, lc), true), 0);
@@ -467,7 +470,7 @@ drop_judge(LintCheck *c)
 			LintCascade *cascade = lfirst(next);
 
 			if (cascade->statement != first->statement)
-				continue;
+				break;
 			cascade->told = true;
 			if (cascade->rel != NULL &&
 				lint_relation_at(c->lint, cascade->rel->schema, cascade->rel->name) != NULL)

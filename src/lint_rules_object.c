@@ -362,7 +362,8 @@ check_drop_trigger(LintCheck *c)
 		LintRelation *rel = lint_relation_named(c->lint,
 												list_truncate(list_copy(names), list_length(names) - 1));
 
-		if (!lint_has_rows(c->lint, rel))
+		if (!lint_has_rows(c->lint, rel) ||
+			lint_name_is_absent(c->lint, LINT_NAMES_TRIGGER, strVal(llast(names))))
 			continue;
 		lint_analysis(c->lint);
 		if (OidIsValid(get_trigger_oid(rel->oid, strVal(llast(names)), true)))

@@ -246,6 +246,8 @@ function_has_ddl(LintCheck *c, List *names)
 {
 	FuncCandidateList candidate;
 
+	if (lint_name_is_absent(c->lint, LINT_NAMES_FUNCTION, strVal(llast(names))))
+		return false;
 	lint_analysis(c->lint);
 	for (candidate = FuncnameGetCandidates(names, -1, NIL, false, false, false, true);
 		 candidate != NULL; candidate = candidate->next)

@@ -61,6 +61,7 @@ session_set_timezone(Lint *lint, const char *value)
 	if (value == NULL)
 		value = GetConfigOptionResetString("timezone");
 	lint->timezone = value == NULL ? NULL : lint_strdup(lint, value);
+	lint->stale = true;
 }
 
 static void

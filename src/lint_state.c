@@ -273,7 +273,8 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 	switch (cmd->subtype)
 	{
 		case AT_AddColumn:
-			column = rel->is_new ? NULL :
+			/* Otherwise it isn't there, or the statement fails. */
+			column = rel->is_new || !cmd->missing_ok ? NULL :
 				lint_column(lint, rel, ((ColumnDef *) cmd->def)->colname);
 			if (column == NULL || column->is_new)
 				state_add_column(lint, rel, castNode(ColumnDef, cmd->def));
@@ -530,13 +531,13 @@ state_drop(Lint *lint, DropStmt *stmt)
 static void
 state_cascade(Lint *lint)
 {
-	ListCell   *lc;
-
-	foreach(lc, lint->cascades)
+	for (int i = list_length(lint->cascades) - 1; i >= 0; i--)
 	{
-		LintCascade *cascade = lfirst(lc);
+		LintCascade *cascade = list_nth(lint->cascades, i);
 
-		if (cascade->statement == lint->statement && cascade->rel != NULL && !cascade->rel->gone)
+		if (cascade->statement != lint->statement)
+			break;
+		if (cascade->rel != NULL && !cascade->rel->gone)
 			lint_relation_drop(lint, cascade->rel);
 	}
 }
@@ -581,7 +582,7 @@ state_rename(Lint *lint, RenameStmt *stmt)
 		case OBJECT_COLUMN:
 			column = rel == NULL ? NULL : lint_column(lint, rel, stmt->subname);
 			if (column != NULL)
-				column->name = lint_strdup(lint, stmt->newname);
+				lint_column_rename(lint, rel, column, stmt->newname);
 			lint_hold(lint, rel, AccessExclusiveLock);
 			break;
 		case OBJECT_TABCONSTRAINT:

@@ -8,7 +8,8 @@
  * catalogs or a run can tell (DO, CALL, DROP SUBSCRIPTION) is
  * SHAPE_DEPENDS: the server's refusal shows it.
  *
- * Each tree lives in a context that is reset before the next statement.
+ * Each tree lives in a context that is reset before the next statement, unless
+ * the visitor of shape_read_each() wants to keep it a little.
  */
 #include "postgres.h"
 
@@ -567,11 +568,13 @@ shape_parse_all(ShapeReader *reader)
 			elog(ERROR, "one statement of the script is %d to the parser", list_length(parsed));
 		shape_of_statement(reader, linitial_node(RawStmt, parsed)->stmt);
 		MemoryContextSwitchTo(old);
-		if (reader->visitor != NULL)
+		if (reader->visitor == NULL ||
 			reader->visitor(reader->visitor_arg, i, linitial_node(RawStmt, parsed)->stmt,
-							&reader->shape->statements[i]);
-		MemoryContextReset(context);
+							&reader->shape->statements[i]))
+			MemoryContextReset(context);
 	}
+	if (reader->visitor != NULL)
+		(void) reader->visitor(reader->visitor_arg, script->n_statements, NULL, NULL);
 	MemoryContextDelete(context);
 }
 

@@ -71,8 +71,11 @@ typedef struct Shape
 	int			lone_commit;	/* a last COMMIT without BEGIN, -1: none */
 } Shape;
 
-/* Sees each statement's tree, in order; the tree is gone afterwards. */
-typedef void (*ShapeVisitor) (void *arg, int index, Node *node,
+/*
+ * Sees each statement's tree, in order, and NULL when there is none left. Returns
+ * whether the trees that it was shown may go; false: they stay until it says so.
+ */
+typedef bool (*ShapeVisitor) (void *arg, int index, Node *node,
 							  const ShapeStatement *statement);
 
 extern Shape *shape_read(Script *script);
