@@ -203,7 +203,7 @@ typedef struct LintWatch
 	const LintRule *rule;
 } LintWatch;
 
-/* All of them, by node; made once a process. */
+/* All of them, by node and subtype; made once a process. */
 static LintWatch *lint_watches = NULL;
 static int	lint_n_watches;
 
@@ -213,7 +213,8 @@ lint_compare_watches(const void *a, const void *b)
 	const LintWatch *x = a;
 	const LintWatch *y = b;
 
-	return x->node != y->node ? (x->node < y->node ? -1 : 1) : x->order - y->order;
+	return x->node != y->node ? (x->node < y->node ? -1 : 1) :
+		x->subtype != y->subtype ? x->subtype - y->subtype : x->order - y->order;
 }
 
 static void
@@ -248,10 +249,11 @@ lint_make_watches(void)
 	lint_watches = watches;
 }
 
-/* The first watch of a node, or the end. */
+/* The first watch of a node and subtype, or of what follows, or the end. */
 static int
-lint_first_watch(int node)
+lint_first_watch(int node, int subtype)
 {
+	LintWatch	wanted = {node, subtype, -1, NULL};
 	int			low = 0;
 	int			high = lint_n_watches;
 
@@ -259,7 +261,7 @@ lint_first_watch(int node)
 	{
 		int			middle = (low + high) / 2;
 
-		if (lint_watches[middle].node < node)
+		if (lint_compare_watches(&lint_watches[middle], &wanted) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -273,13 +275,35 @@ typedef struct LintQuestion
 	LintCheck  *check;
 	int			node;
 	int			subtype;
-	int			next;			/* of the watches */
+	int			next;			/* of the watches of this subtype ... */
+	int			next_of_any;	/* ... and of those of all */
 } LintQuestion;
 
-static bool
-lint_has_next(const LintQuestion *question)
+static const LintWatch *
+lint_watch(int i, int node, int subtype)
 {
-	return question->next < lint_n_watches && lint_watches[question->next].node == question->node;
+	const LintWatch *watch = &lint_watches[i];
+
+	return i < lint_n_watches && watch->node == node && watch->subtype == subtype ? watch : NULL;
+}
+
+/* The rule to be asked next, in the order of the tables; NULL: all were. */
+static const LintRule *
+lint_next_rule(LintQuestion *question)
+{
+	const LintWatch *own = question->subtype == LINT_ANY ? NULL :
+		lint_watch(question->next, question->node, question->subtype);
+	const LintWatch *any = lint_watch(question->next_of_any, question->node, LINT_ANY);
+
+	if (own != NULL && (any == NULL || own->order < any->order))
+	{
+		question->next++;
+		return own->rule;
+	}
+	if (any == NULL)
+		return NULL;
+	question->next_of_any++;
+	return any->rule;
 }
 
 static void
@@ -289,13 +313,8 @@ lint_ask_rules(void *arg)
 	LintCheck  *c = question->check;
 	bool		inherit = c->lint->inherit;
 
-	while (lint_has_next(question))
+	while ((c->rule = lint_next_rule(question)) != NULL)
 	{
-		const LintWatch *watch = &lint_watches[question->next++];
-
-		if (watch->subtype != LINT_ANY && watch->subtype != question->subtype)
-			continue;
-		c->rule = watch->rule;
 		c->rule->check(c);
 		c->lint->inherit = inherit; /* a rule may see it otherwise for itself */
 	}
@@ -305,14 +324,16 @@ lint_ask_rules(void *arg)
 static void
 lint_ask(Lint *lint, int node, int subtype, LintCheck *c)
 {
-	LintQuestion question = {c, node, subtype, lint_first_watch(node)};
+	LintQuestion question = {c, node, subtype, lint_first_watch(node, subtype),
+	lint_first_watch(node, LINT_ANY)};
 	bool		inherit = lint->inherit;
 
-	while (lint_has_next(&question))
+	/* An error ends a rule, the next one is asked nevertheless. */
+	do
 	{
 		lint_guarded(lint, lint_ask_rules, &question);
 		lint->inherit = inherit;
-	}
+	} while (c->rule != NULL);
 }
 
 static void
@@ -430,6 +451,12 @@ lint_look(Lint *lint, Node *node)
 	RangeVar   *target = lint_target(node);
 	LintCheck	c;
 
+	if (lint->create_schema != NULL)
+	{
+		/* An error has ended the one before. */
+		lint->create_schema = NULL;
+		lint_path_reset(lint);
+	}
 	if (lint->stale)
 		lint_end_analysis(lint);
 	memset(&c, 0, sizeof(c));
@@ -448,7 +475,7 @@ lint_look(Lint *lint, Node *node)
 	else
 		lint_ask(lint, nodeTag(node), IsA(node, DropStmt) ? (int) ((DropStmt *) node)->removeType :
 				 IsA(node, RenameStmt) ? (int) ((RenameStmt *) node)->renameType : LINT_ANY, &c);
-	if (lint->slow || lint->types != NIL || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
+	if (lint->slow || lint->labels != NIL || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
 		lint_ask(lint, LINT_AFTER_STATEMENT, LINT_ANY, &c);
 	lint_guarded(lint, lint_after, &c);
 }
@@ -479,7 +506,8 @@ lint_is_idle(Lint *lint, Node *node)
 		case T_AlterDefaultPrivilegesStmt:
 			return true;
 		case T_CreateFunctionStmt:
-			return lint->definers == NIL && !lint_is_definer((CreateFunctionStmt *) node);
+			return (lint->definers == NIL || !((CreateFunctionStmt *) node)->replace) &&
+				!lint_is_definer((CreateFunctionStmt *) node);
 		default:
 			return false;
 	}
@@ -507,7 +535,7 @@ lint_is_repeated(Lint *lint, InsertStmt *stmt)
 {
 	RangeVar   *into = stmt->relation;
 
-	if (lint->types != NIL || lint->last_insert == NULL ||
+	if (lint->labels != NIL || lint->last_insert == NULL ||
 		strcmp(lint->last_insert, into->relname) != 0)
 		return false;
 	return into->schemaname == NULL ? lint->last_insert_schema == NULL :

@@ -48,43 +48,6 @@ typedef struct ExpressionColumns
 	LintRelation *rel;
 } ExpressionColumns;
 
-/* ---- types */
-
-/* The type of a name, false where there is none (yet). */
-bool
-lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
-{
-	Type		tuple;
-
-	if (name->names != NIL && !name->pct_type &&
-		lint_name_is_absent(lint, LINT_NAMES_TYPE, strVal(llast(name->names))))
-		return false;
-	lint_analysis(lint);
-	tuple = LookupTypeName(NULL, name, typmod, true);
-	if (tuple == NULL)
-		return false;
-	*type = typeTypeId(tuple);
-	ReleaseSysCache(tuple);
-	return get_typisdefined(*type);
-}
-
-/* Whether a column's type is serial or one of its kin, as the server decides. */
-bool
-lint_is_serial(const TypeName *name)
-{
-	static const char *const serials[] = {"serial", "serial4", "smallserial", "serial2",
-	"bigserial", "serial8"};
-
-	if (name == NULL || list_length(name->names) != 1 || name->pct_type)
-		return false;
-	for (int i = 0; i < (int) lengthof(serials); i++)
-	{
-		if (strcmp(strVal(linitial(name->names)), serials[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The constraint of that kind in a column's definition, or NULL. */
 Constraint *
 lint_constraint_of(ColumnDef *def, ConstrType type)
@@ -171,6 +134,9 @@ lint_check_expression(Lint *lint, LintRelation *rel, Node *raw)
 	Node	   *expression;
 	MemoryContext old;
 
+	/* A rule has asked, and the state does so again. */
+	if (lint->checked_raw == raw && lint->checked_statement == lint->statement)
+		return lint->checked;
 	lint_analysis(lint);
 	pstate = expression_state(lint, rel);
 	expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_CHECK_CONSTRAINT);
@@ -179,6 +145,9 @@ lint_check_expression(Lint *lint, LintRelation *rel, Node *raw)
 	old = MemoryContextSwitchTo(lint->context);
 	expression = copyObject(expression);
 	MemoryContextSwitchTo(old);
+	lint->checked_raw = raw;
+	lint->checked_statement = lint->statement;
+	lint->checked = expression;
 	return expression;
 }
 

@@ -78,6 +78,7 @@ typedef struct LintRelation
 	bool		emptied;		/* truncated by this script */
 	bool		filled;			/* the script has put rows into it */
 	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
+	int			renamed_step;	/* renamed in this step, from 1; 0: not */
 	bool		has_policy;		/* given one by this script */
 	bool		lost_parts;		/* a trigger, rule or policy was dropped */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
@@ -106,7 +107,7 @@ typedef struct LintRelation
 	/* What messages say, once it was asked for. */
 	char	   *size_texts[2];	/* alone, with children */
 	char	   *label;
-	int			label_names;	/* lint->names of then */
+	int			label_age;
 } LintRelation;
 
 /* A type that the script made, or an enum that it has added to. */
@@ -157,7 +158,7 @@ typedef struct LintDefiner
 	int			statement;
 } LintDefiner;
 
-/* The names of a catalog; see lint_name_is_absent(). */
+/* Catalogs whose names are kept; see lint_name_is_absent(). */
 typedef enum LintNamesKind
 {
 	LINT_NAMES_RELATION,
@@ -169,15 +170,27 @@ typedef enum LintNamesKind
 
 #define LINT_NAMES_KINDS (LINT_NAMES_TRIGGER + 1)
 
+/* A set of names: it may have one more than were added. */
 typedef struct LintNames
 {
-	uint32		asked;			/* look-ups so far */
+	uint32		missed;			/* names that were looked up in vain */
 	uint32		pages;			/* of the catalog; 0: not known */
-	bool		known;			/* it was read: */
-	uint32	   *slots;			/* hashes of its names, 0: free */
+	uint32	   *slots;			/* hashes of its names, 0: free; NULL: none, not read */
 	uint32		mask;
 	uint32		used;
 } LintNames;
+
+/* A type's name whose meaning is known. */
+typedef struct LintTypeName
+{
+	char		schema[NAMEDATALEN];	/* "": none is given */
+	char		name[NAMEDATALEN];	/* "": free */
+	int			paths;			/* lint->paths of then */
+	Oid			type;
+} LintTypeName;
+
+#define LINT_TYPE_NAMES 16
+#define LINT_NAME_BUCKETS 64
 
 /* Statements that are looked at together; see lint_statement(). */
 #define LINT_BATCH			32
@@ -226,22 +239,33 @@ struct Lint
 
 	LintNames	catalog_names[LINT_NAMES_KINDS];
 	HTAB	   *relations;		/* by schema and name */
-	int			names;			/* changes when a name may mean something else */
+	HTAB	   *relations_by_oid;	/* of the catalogs' */
+	HTAB	   *schemas;		/* that the script has made or dropped */
+	int			schema_age;		/* changes when those that it has made are forgotten */
+	int			paths;			/* changes when the search_path may */
+	int			names[LINT_NAME_BUCKETS];	/* ... when one of these names is another's */
+	char		last_schema_name[NAMEDATALEN];	/* what last_found was called; "": no schema */
+	char		last_name[NAMEDATALEN]; /* "": nothing was looked for */
 	LintRelation *last_found;	/* what the last name meant; may be NULL */
-	bool		last_unqualified;	/* ... and whether it had no schema */
 	bool		has_temp;		/* the script has made a temporary relation */
 	List	   *held;			/* relations that this step has locked */
-	List	   *new_schemas;
-	List	   *gone_schemas;
-	List	   *types;
+	HTAB	   *types_by_name;	/* lists of those that the script made or changed */
+	List	   *labels;			/* of them, new values of enums */
+	LintNames	label_names;
+	LintTypeName type_names[LINT_TYPE_NAMES];
 	List	   *foreign_keys;
 	List	   *renames;
 	List	   *cascades;
 	List	   *definers;
-	List	   *gone_oids;		/* of dropped relations */
+	LintNames	definer_names;	/* and more */
 	bool		lost_functions; /* some were dropped */
 	bool		lost_parts;		/* some trigger, rule or policy was */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
+
+	/* The CHECK that was analyzed last. */
+	Node	   *checked_raw;
+	int			checked_statement;
+	Node	   *checked;
 
 	LintPending pending[LINT_BATCH];
 	int			n_pending;
@@ -330,7 +354,6 @@ extern void lint_follow(Lint *lint, Node *node);
 extern void lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
 extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
-extern LintType *lint_type_of_script(Lint *lint, List *names);
 
 /* lint_session.c: what a script SETs */
 extern void lint_session_begin(Lint *lint);
@@ -347,6 +370,10 @@ extern LintRelation *lint_relation(Lint *lint, const RangeVar *name);
 extern LintRelation *lint_relation_named(Lint *lint, List *names);
 extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char *name);
 extern LintRelation *lint_relation_by_oid(Lint *lint, Oid oid);
+extern bool lint_is_gone(Lint *lint, Oid oid);
+extern void lint_schema_make(Lint *lint, const char *name);
+extern void lint_schema_drop(Lint *lint, const char *name);
+extern bool lint_schema_is_new(Lint *lint, const char *name);
 extern LintRelation *lint_relation_make(Lint *lint, const RangeVar *name, char relkind);
 extern void lint_relation_drop(Lint *lint, LintRelation *rel);
 extern void lint_relation_move(Lint *lint, LintRelation *rel,
@@ -359,7 +386,10 @@ extern bool lint_is_old(const LintRelation *rel);
 extern bool lint_has_rows(Lint *lint, LintRelation *rel);
 
 /* lint_names.c */
+extern void lint_names_add(Lint *lint, LintNames *names, const char *name);
+extern bool lint_names_may_have(const LintNames *names, const char *name);
 extern bool lint_name_is_absent(Lint *lint, LintNamesKind kind, const char *name);
+extern void lint_name_missed(Lint *lint, LintNamesKind kind);
 
 /* lint_catalog.c: what the catalogs say of a relation; sizes */
 extern LintColumn *lint_column(Lint *lint, LintRelation *rel, const char *name);
@@ -378,9 +408,14 @@ extern List *lint_children(Lint *lint, LintRelation *rel);
 extern List *lint_dependents(Lint *lint, Oid class, Oid object, int column);
 extern List *lint_keys_to(Lint *lint, Oid table);
 
-/* lint_expression.c: what only the server's own analysis can tell */
+/* lint_type.c: names of types */
 extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);
 extern bool lint_is_serial(const TypeName *name);
+extern LintType *lint_type_add(Lint *lint, List *names);
+extern LintType *lint_type_of_script(Lint *lint, List *names);
+extern List *lint_types_named(Lint *lint, const char *name);
+
+/* lint_expression.c: what only the server's own analysis can tell */
 extern bool lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod);
 extern Node *lint_check_expression(Lint *lint, LintRelation *rel, Node *raw);
 extern bool lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,

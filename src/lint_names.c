@@ -4,9 +4,10 @@
  *
  * Large scripts are full of names that aren't there: of all that they make, and
  * of DROP ... IF EXISTS. To look for one in vain costs more than to parse the
- * statement. So once a script has looked for as many names as a catalog has pages,
- * which is what it costs to read them, the catalog is read as a whole. Kept are
- * the hashes of its names: what is not among them need not be looked for.
+ * statement. So once a script has missed as many names as a catalog has pages,
+ * which costs the same as to read them, the catalog is read as a whole. Kept are
+ * the hashes of its names: what is not among them need not be looked for. The
+ * same sets of hashes keep other searches short.
  *
  * What others commit after that is not seen, no more than what they commit after
  * the lint.
@@ -29,7 +30,7 @@
 
 #include "lint_internal.h"
 
-/* So many look-ups are made before the size of the catalog is asked for. */
+/* So many names are missed before the size of the catalog is asked for. */
 #define NAMES_FREE_LOOKUPS 16
 
 typedef struct NamesCatalog
@@ -73,13 +74,16 @@ names_make_slots(Lint *lint, LintNames *names, uint32 n)
 	names->mask = n - 1;
 }
 
-static void
-names_add(Lint *lint, LintNames *names, const char *name)
+/* Adds a name to a set, which begins as zeros. */
+void
+lint_names_add(Lint *lint, LintNames *names, const char *name)
 {
 	uint32		hash = names_hash(name);
 	uint32	   *slot;
 
-	if (names->used >= names->mask / 2)
+	if (names->slots == NULL)
+		names_make_slots(lint, names, 256);
+	else if (names->used >= names->mask / 2)
 	{
 		uint32	   *old = names->slots;
 		uint32		n = names->mask + 1;
@@ -98,22 +102,29 @@ names_add(Lint *lint, LintNames *names, const char *name)
 	*slot = hash;
 }
 
-/* Reads the catalog, if that is worth it by now. */
+/* Whether a set may have a name; false: it does not. */
+bool
+lint_names_may_have(const LintNames *names, const char *name)
+{
+	return names->slots != NULL && *names_slot(names, names_hash(name)) != 0;
+}
+
+/* Reads the catalog, unless that would cost more than the look-ups did. */
 static void
 names_read(Lint *lint, LintNames *names, const NamesCatalog *which)
 {
 	Relation	catalog = table_open(which->catalog, AccessShareLock);
+	LintNames	found = {0};
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
 	if (names->pages == 0)
 		names->pages = RelationGetNumberOfBlocks(catalog);
-	if (names->asked <= names->pages)
+	if (names->missed <= names->pages)
 	{
 		table_close(catalog, AccessShareLock);
 		return;
 	}
-	names_make_slots(lint, names, 1024);
 	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
@@ -121,29 +132,31 @@ names_read(Lint *lint, LintNames *names, const NamesCatalog *which)
 		Datum		name = heap_getattr(tuple, which->name, RelationGetDescr(catalog), &isnull);
 
 		CHECK_FOR_INTERRUPTS();
-		names_add(lint, names, NameStr(*DatumGetName(name)));
+		lint_names_add(lint, &found, NameStr(*DatumGetName(name)));
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-	names->known = true;
+	*names = found;
 }
 
 /*
  * Whether no object of that kind has that name, in no schema. To be asked before
- * the name is looked up; false: look it up.
+ * the name is looked up; false: look it up, and tell lint_name_missed().
  */
 bool
 lint_name_is_absent(Lint *lint, LintNamesKind kind, const char *name)
 {
+	const LintNames *names = &lint->catalog_names[kind];
+
+	return names->slots != NULL && !lint_names_may_have(names, name);
+}
+
+/* A name was looked up in vain. */
+void
+lint_name_missed(Lint *lint, LintNamesKind kind)
+{
 	LintNames  *names = &lint->catalog_names[kind];
 
-	if (!names->known)
-	{
-		if (++names->asked <= NAMES_FREE_LOOKUPS || names->asked <= names->pages)
-			return false;
+	if (names->slots == NULL && ++names->missed > Max(names->pages, NAMES_FREE_LOOKUPS))
 		names_read(lint, names, &names_catalogs[kind]);
-		if (!names->known)
-			return false;
-	}
-	return *names_slot(names, names_hash(name)) == 0;
 }

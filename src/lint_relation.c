@@ -84,17 +84,82 @@ relation_entry(Lint *lint, const char *schema, const char *name, bool enter)
 	return entry;
 }
 
-static bool
-relation_in(List *names, const char *name)
+/* A name means something else from now on. */
+static void
+relation_name_changes(Lint *lint, const char *name)
 {
-	ListCell   *lc;
+	lint->names[hash_bytes((const unsigned char *) name, strlen(name)) % LINT_NAME_BUCKETS]++;
+	if (strcmp(lint->last_name, name) == 0)
+		lint->last_name[0] = '\0';
+}
 
-	foreach(lc, names)
+/* Counts on whenever the name, or any one, may mean something else. */
+static int
+relation_name_age(Lint *lint, const char *name)
+{
+	return lint->paths +
+		lint->names[hash_bytes((const unsigned char *) name, strlen(name)) % LINT_NAME_BUCKETS];
+}
+
+/* ---- the script's schemas */
+
+typedef struct LintSchemaEntry
+{
+	char		name[NAMEDATALEN];
+	int			age;			/* lint->schema_age when it was made; -1: it was not */
+	bool		gone;
+} LintSchemaEntry;
+
+static LintSchemaEntry *
+relation_schema_entry(Lint *lint, const char *name, bool enter)
+{
+	LintSchemaEntry *entry;
+	bool		found;
+
+	if (lint->schemas == NULL)
 	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
+		HASHCTL		ctl;
+
+		if (!enter)
+			return NULL;
+		ctl.keysize = NAMEDATALEN;
+		ctl.entrysize = sizeof(LintSchemaEntry);
+		ctl.hcxt = lint->context;
+		lint->schemas = hash_create("tapmig lint schemas", 16, &ctl,
+									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
-	return false;
+	entry = hash_search(lint->schemas, name, enter ? HASH_ENTER : HASH_FIND, &found);
+	if (enter && !found)
+	{
+		entry->age = -1;
+		entry->gone = false;
+	}
+	return entry;
+}
+
+/* The script makes a schema, or gives one that name. */
+void
+lint_schema_make(Lint *lint, const char *name)
+{
+	relation_schema_entry(lint, name, true)->age = lint->schema_age;
+	lint_path_reset(lint);
+}
+
+/* The script drops a schema; which of those it has made is not told apart. */
+void
+lint_schema_drop(Lint *lint, const char *name)
+{
+	relation_schema_entry(lint, name, true)->gone = true;
+	lint->schema_age++;
+	lint_path_reset(lint);
+}
+
+bool
+lint_schema_is_new(Lint *lint, const char *name)
+{
+	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
+
+	return entry != NULL && entry->age == lint->schema_age;
 }
 
 /* ---- the search_path */
@@ -105,9 +170,9 @@ lint_path_reset(Lint *lint)
 {
 	lint->path = NIL;
 	lint->last_schema = NULL;
-	lint->last_found = NULL;
+	lint->last_name[0] = '\0';
 	lint->last_call = NIL;
-	lint->names++;
+	lint->paths++;
 	lint->stale = true;
 }
 
@@ -115,13 +180,16 @@ lint_path_reset(Lint *lint)
 static Oid
 relation_schema_oid(Lint *lint, const char *name)
 {
+	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
 	Oid			oid;
 
 	if (strcmp(name, LINT_TEMP) == 0)
 		return LookupNamespaceNoError(LINT_TEMP);
-	if (relation_in(lint->gone_schemas, name) || lint_name_is_absent(lint, LINT_NAMES_SCHEMA, name))
+	if ((entry != NULL && entry->gone) || lint_name_is_absent(lint, LINT_NAMES_SCHEMA, name))
 		return InvalidOid;
 	oid = get_namespace_oid(name, true);
+	if (!OidIsValid(oid))
+		lint_name_missed(lint, LINT_NAMES_SCHEMA);
 	return OidIsValid(oid) && COMPAT_SCHEMA_IS_USABLE(oid, lint->role) ? oid : InvalidOid;
 }
 
@@ -155,7 +223,7 @@ lint_path(Lint *lint)
 			continue;
 		if (strcmp(name, LINT_TEMP) == 0)
 			temp = true;
-		else if (!relation_in(lint->new_schemas, name) &&
+		else if (!lint_schema_is_new(lint, name) &&
 				 !OidIsValid(relation_schema_oid(lint, name)))
 			continue;
 		if (strcmp(name, "pg_catalog") == 0)
@@ -210,12 +278,29 @@ lint_schema_of(Lint *lint, List *names, const char **schema, const char **name)
 
 /* ---- relations */
 
+typedef struct LintOidEntry
+{
+	Oid			oid;
+	LintRelation *rel;
+} LintOidEntry;
+
+/* The relation of the catalogs that was met under that oid, or NULL. */
+static LintRelation *
+relation_met(Lint *lint, Oid oid)
+{
+	LintOidEntry *met = lint->relations_by_oid == NULL ? NULL :
+		hash_search(lint->relations_by_oid, &oid, HASH_FIND, NULL);
+
+	return met == NULL ? NULL : met->rel;
+}
+
 /* A row of pg_class, met for the first time. */
 static LintRelation *
 relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 {
 	Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
+	LintOidEntry *met;
 
 	rel->schema = lint_strdup(lint, schema);
 	rel->name = lint_strdup(lint, NameStr(form->relname));
@@ -225,6 +310,18 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	rel->attnum = MaxHeapAttributeNumber;
 	rel->made_step = -1;
 	relation_entry(lint, schema, rel->name, true)->rel = rel;
+	if (lint->relations_by_oid == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(LintOidEntry);
+		ctl.hcxt = lint->context;
+		lint->relations_by_oid = hash_create("tapmig lint oids", 64, &ctl,
+											 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	met = hash_search(lint->relations_by_oid, &rel->oid, HASH_ENTER, NULL);
+	met->rel = rel;
 	return rel;
 }
 
@@ -239,7 +336,7 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 
 	if (entry != NULL && (entry->rel == NULL || entry->rel->is_new))
 		return entry->rel;
-	if (relation_in(lint->new_schemas, schema))
+	if (lint_schema_is_new(lint, schema))
 		return entry == NULL ? NULL : entry->rel;
 	if (lint->last_schema == NULL || strcmp(lint->last_schema, schema) != 0)
 	{
@@ -255,7 +352,10 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 		return NULL;
 	tuple = SearchSysCache2(RELNAMENSP, CStringGetDatum(name), ObjectIdGetDatum(namespace));
 	if (!HeapTupleIsValid(tuple))
+	{
+		lint_name_missed(lint, LINT_NAMES_RELATION);
 		return NULL;
+	}
 
 	/* The session's own schema goes by one name here. */
 	rel = isTempNamespace(namespace) && strcmp(schema, LINT_TEMP) != 0 ? NULL :
@@ -264,40 +364,45 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 	return rel;
 }
 
-/* The relation that the catalogs have under that oid, or NULL. */
+/*
+ * The relation that the catalogs have under that oid, or NULL: there is none, or
+ * the script has dropped it.
+ */
 LintRelation *
 lint_relation_by_oid(Lint *lint, Oid oid)
 {
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	LintRelation *rel = relation_met(lint, oid);
+	HeapTuple	tuple;
 	Form_pg_class form;
 	char	   *schema;
 	LintRelationEntry *entry;
-	LintRelation *rel = NULL;
 
+	if (rel != NULL)
+	{
+		entry = relation_entry(lint, rel->schema, rel->name, false);
+		return entry != NULL && entry->rel == rel ? rel : NULL;
+	}
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	form = (Form_pg_class) GETSTRUCT(tuple);
 	schema = isTempNamespace(form->relnamespace) ? pstrdup(LINT_TEMP) :
 		get_namespace_name(form->relnamespace);
-	entry = schema == NULL ? NULL : relation_entry(lint, schema, NameStr(form->relname), false);
-	if (entry != NULL && (entry->rel == NULL || entry->rel->oid != oid))
-	{
-		/* The script has moved or dropped it: rare enough to search for. */
-		HASH_SEQ_STATUS status;
 
-		hash_seq_init(&status, lint->relations);
-		while ((entry = hash_seq_search(&status)) != NULL)
-		{
-			if (entry->rel != NULL && entry->rel->oid == oid)
-				rel = entry->rel;
-		}
-	}
-	else if (entry != NULL)
-		rel = entry->rel;
-	else if (schema != NULL)
+	/* Where the name is known, it is another relation's. */
+	if (schema != NULL && relation_entry(lint, schema, NameStr(form->relname), false) == NULL)
 		rel = relation_from_catalog(lint, tuple, schema);
 	ReleaseSysCache(tuple);
 	return rel;
+}
+
+/* Whether the script has dropped a relation of the catalogs. */
+bool
+lint_is_gone(Lint *lint, Oid oid)
+{
+	LintRelation *rel = relation_met(lint, oid);
+
+	return rel != NULL && rel->gone;
 }
 
 static LintRelation *
@@ -328,24 +433,27 @@ relation_find(Lint *lint, const char *schema, const char *name)
 	return NULL;
 }
 
+/* Mostly the same as just now: the rules ask, then the state. */
+static LintRelation *
+relation_find_again(Lint *lint, const char *schema, const char *name)
+{
+	if (strcmp(lint->last_name, name) == 0 && lint->last_name[0] != '\0' &&
+		strcmp(lint->last_schema_name, schema == NULL ? "" : schema) == 0)
+		return lint->last_found;
+	lint->last_name[0] = '\0';
+	lint->last_found = relation_find(lint, schema, name);
+	strlcpy(lint->last_schema_name, schema == NULL ? "" : schema, NAMEDATALEN);
+	strlcpy(lint->last_name, name, NAMEDATALEN);
+	return lint->last_found;
+}
+
 /* The relation that a statement means, or NULL: unknown. */
 LintRelation *
 lint_relation(Lint *lint, const RangeVar *name)
 {
-	LintRelation *rel;
-
 	if (name == NULL || name->relname == NULL)
 		return NULL;
-
-	/* Mostly the same as just now: the rules ask, then the state. */
-	rel = lint->last_found;
-	if (rel != NULL && strcmp(rel->name, name->relname) == 0 &&
-		(name->schemaname == NULL ? lint->last_unqualified : strcmp(rel->schema, name->schemaname) == 0))
-		return rel;
-	rel = relation_find(lint, name->schemaname, name->relname);
-	lint->last_found = rel;
-	lint->last_unqualified = name->schemaname == NULL;
-	return rel;
+	return relation_find_again(lint, name->schemaname, name->relname);
 }
 
 /* The same for a list of String nodes. */
@@ -356,8 +464,8 @@ lint_relation_named(Lint *lint, List *names)
 
 	if (n == 0)
 		return NULL;
-	return relation_find(lint, n > 1 ? strVal(list_nth(names, n - 2)) : NULL,
-						 strVal(llast(names)));
+	return relation_find_again(lint, n > 1 ? strVal(list_nth(names, n - 2)) : NULL,
+							   strVal(llast(names)));
 }
 
 /* Notes that the script makes a relation; what had the name before is replaced. */
@@ -377,8 +485,7 @@ lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
 		lint->has_temp = true;
 		lint_path_reset(lint);
 	}
-	lint->last_found = NULL;
-	lint->names++;
+	relation_name_changes(lint, name->relname);
 	rel = lint_alloc(lint, sizeof(LintRelation));
 	rel->schema = lint_strdup(lint, schema);
 	rel->name = lint_strdup(lint, name->relname);
@@ -397,31 +504,23 @@ lint_relation_drop(Lint *lint, LintRelation *rel)
 {
 	LintRelationEntry *entry = relation_entry(lint, rel->schema, rel->name, true);
 
-	lint->last_found = NULL;
-	lint->names++;
+	relation_name_changes(lint, rel->name);
 	if (entry->rel == rel || entry->rel == NULL)
 		entry->rel = NULL;
 	rel->gone = true;
-	if (OidIsValid(rel->oid))
-	{
-		MemoryContext old = MemoryContextSwitchTo(lint->context);
-
-		lint->gone_oids = lappend_oid(lint->gone_oids, rel->oid);
-		MemoryContextSwitchTo(old);
-	}
 }
 
 /* ALTER ... RENAME or SET SCHEMA; either may be NULL: as it is. */
 void
 lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)
 {
-	lint->last_found = NULL;
-	lint->names++;
+	relation_name_changes(lint, rel->name);
 	relation_entry(lint, rel->schema, rel->name, true)->rel = NULL;
 	if (schema != NULL)
 		rel->schema = lint_strdup(lint, schema);
 	if (name != NULL)
 		rel->name = lint_strdup(lint, name);
+	relation_name_changes(lint, rel->name);
 	relation_entry(lint, rel->schema, rel->name, true)->rel = rel;
 }
 
@@ -429,12 +528,14 @@ lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char
 char *
 lint_relation_label(Lint *lint, LintRelation *rel)
 {
-	if (rel->label == NULL || rel->label_names != lint->names)
+	int			age = relation_name_age(lint, rel->name);
+
+	if (rel->label == NULL || rel->label_age != age)
 	{
 		rel->label = lint_strdup(lint, rel->gone || relation_find(lint, NULL, rel->name) == rel ?
 								 quote_identifier(rel->name) :
 								 quote_qualified_identifier(rel->schema, rel->name));
-		rel->label_names = lint->names;
+		rel->label_age = age;
 	}
 	return rel->label;
 }

@@ -69,7 +69,7 @@ drop_is_gone(LintCheck *c, const ObjectAddress *object)
 	switch (object->classId)
 	{
 		case RelationRelationId:
-			if (list_member_oid(lint->gone_oids, object->objectId))
+			if (lint_is_gone(lint, object->objectId))
 				return true;
 			rel = object->objectSubId == 0 ? NULL : lint_relation_by_oid(lint, object->objectId);
 			column = rel == NULL ? NULL : lint_column_numbered(lint, rel, object->objectSubId);
@@ -341,6 +341,7 @@ drop_targets(LintCheck *c, Oid *schema)
 		LintRelation *rel;
 		Oid			type;
 		int32		typmod;
+		Oid			function;
 
 		switch (stmt->removeType)
 		{
@@ -366,8 +367,10 @@ drop_targets(LintCheck *c, Oid *schema)
 										strVal(llast(lfirst_node(ObjectWithArgs, lc)->objname))))
 					break;
 				lint_analysis(c->lint);
-				targets = drop_add(targets, ProcedureRelationId,
-								   LookupFuncWithArgs(stmt->removeType, lfirst_node(ObjectWithArgs, lc), true), 0);
+				function = LookupFuncWithArgs(stmt->removeType, lfirst_node(ObjectWithArgs, lc), true);
+				if (!OidIsValid(function))
+					lint_name_missed(c->lint, LINT_NAMES_FUNCTION);
+				targets = drop_add(targets, ProcedureRelationId, function, 0);
 				break;
 			case OBJECT_SCHEMA:
 				*schema = get_namespace_oid(strVal(lfirst(lc)), true);

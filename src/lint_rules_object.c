@@ -102,7 +102,8 @@ check_enum_rename(LintCheck *c)
 typedef struct LabelWalk
 {
 	LintCheck  *c;
-	LintType   *type;
+	LintType   *type;			/* NULL: any; only `seen` is wanted */
+	bool		seen;			/* some new value stands there as a constant */
 	Oid			oid;			/* of the enum; InvalidOid: unknown */
 	bool		constant;		/* the value stands there as a constant ... */
 	bool		cast;			/* ... with the enum's name */
@@ -112,7 +113,8 @@ typedef struct LabelWalk
 static bool
 is_enum_name(LabelWalk *walk, const TypeName *name)
 {
-	return name != NULL && name->names != NIL && strcmp(strVal(llast(name->names)), walk->type->name) == 0;
+	return walk->type != NULL && name != NULL && name->names != NIL &&
+		strcmp(strVal(llast(name->names)), walk->type->name) == 0;
 }
 
 /* Whether a relation has a column of the enum, of an array of it or a domain over it. */
@@ -155,8 +157,12 @@ label_walker(Node *node, void *arg)
 		return false;
 	if (IsA(node, A_Const))
 	{
-		if (!((A_Const *) node)->isnull && IsA(&((A_Const *) node)->val, String) &&
-			strcmp(strVal(&((A_Const *) node)->val), walk->type->label) == 0)
+		const char *text = !((A_Const *) node)->isnull && IsA(&((A_Const *) node)->val, String) ?
+			strVal(&((A_Const *) node)->val) : NULL;
+
+		if (text != NULL && walk->type == NULL)
+			walk->seen = walk->seen || lint_names_may_have(&walk->c->lint->label_names, text);
+		else if (text != NULL && strcmp(text, walk->type->label) == 0)
 			walk->constant = true;
 		return false;
 	}
@@ -173,7 +179,7 @@ label_walker(Node *node, void *arg)
 	}
 	if (IsA(node, RangeVar))
 	{
-		if (has_enum_column(walk, lint_relation(walk->c->lint, (RangeVar *) node)))
+		if (walk->type != NULL && has_enum_column(walk, lint_relation(walk->c->lint, (RangeVar *) node)))
 			walk->column = true;
 		return false;
 	}
@@ -318,15 +324,21 @@ statement_uses_label(LabelWalk *walk, Node *node, LintRelation *rel)
 static void
 check_enum_use(LintCheck *c)
 {
+	LabelWalk	any = {0};
 	ListCell   *lc;
 
-	foreach(lc, c->lint->types)
+	/* Rows of new values before rows of data: most statements have none of them. */
+	any.c = c;
+	(void) statement_uses_label(&any, c->node, c->rel);
+	if (!any.seen)
+		return;
+	foreach(lc, c->lint->labels)
 	{
 		LintType   *type = lfirst(lc);
 		LabelWalk	walk = {0};
 		int32		typmod;
 
-		if (type->label == NULL || type->made_step != c->lint->step)
+		if (type->made_step != c->lint->step)
 			continue;
 		walk.c = c;
 		walk.type = type;
@@ -368,6 +380,8 @@ check_drop_trigger(LintCheck *c)
 		lint_analysis(c->lint);
 		if (OidIsValid(get_trigger_oid(rel->oid, strVal(llast(names)), true)))
 			lint_find(c, rel, AccessExclusiveLock, psprintf("trigger %s", strVal(llast(names))));
+		else
+			lint_name_missed(c->lint, LINT_NAMES_TRIGGER);
 	}
 }
 
@@ -472,14 +486,8 @@ check_schema(LintCheck *c)
 	if (IsA(c->node, RenameStmt))
 	{
 		char	   *from = ((RenameStmt *) c->node)->subname;
-		ListCell   *lc;
 
-		foreach(lc, c->lint->new_schemas)
-		{
-			if (strcmp(lfirst(lc), from) == 0)
-				return;
-		}
-		if (OidIsValid(get_namespace_oid(from, true)))
+		if (!lint_schema_is_new(c->lint, from) && OidIsValid(get_namespace_oid(from, true)))
 			lint_find(c, NULL, NoLock, psprintf("schema %s becomes %s", from,
 												((RenameStmt *) c->node)->newname));
 		return;
@@ -577,6 +585,8 @@ forget_definers(Lint *lint, const char *name)
 {
 	ListCell   *lc;
 
+	if (!lint_names_may_have(&lint->definer_names, name))
+		return;
 	foreach(lc, lint->definers)
 	{
 		if (strcmp(((LintDefiner *) lfirst(lc))->name, name) == 0)
@@ -592,6 +602,7 @@ note_definer(Lint *lint, const char *name)
 	definer->name = lint_strdup(lint, name);
 	definer->statement = lint->statement;
 	lint->definers = lint_append(lint, lint->definers, definer);
+	lint_names_add(lint, &lint->definer_names, name);
 }
 
 static void

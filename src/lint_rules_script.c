@@ -244,13 +244,16 @@ has_ddl(const char *text)
 static bool
 function_has_ddl(LintCheck *c, List *names)
 {
+	FuncCandidateList first;
 	FuncCandidateList candidate;
 
 	if (lint_name_is_absent(c->lint, LINT_NAMES_FUNCTION, strVal(llast(names))))
 		return false;
 	lint_analysis(c->lint);
-	for (candidate = FuncnameGetCandidates(names, -1, NIL, false, false, false, true);
-		 candidate != NULL; candidate = candidate->next)
+	first = FuncnameGetCandidates(names, -1, NIL, false, false, false, true);
+	if (first == NULL)
+		lint_name_missed(c->lint, LINT_NAMES_FUNCTION);
+	for (candidate = first; candidate != NULL; candidate = candidate->next)
 	{
 		HeapTuple	tuple;
 		bool		isnull;

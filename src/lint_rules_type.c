@@ -310,7 +310,7 @@ dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnu
 	{
 		case RewriteRelationId:
 			relation = rule_relation(object->objectId);
-			if (!OidIsValid(relation) || list_member_oid(c->lint->gone_oids, relation) ||
+			if (!OidIsValid(relation) || lint_is_gone(c->lint, relation) ||
 				(relation == c->rel->oid && c->rel->lost_parts))
 				return NULL;
 			return psprintf("%s %s", get_rel_relkind(relation) == RELKIND_VIEW ? "view" :

@@ -374,10 +374,11 @@ state_note_labels(Lint *lint, LintRelation *rel, const TypeName *name)
 {
 	ListCell   *lc;
 
-	foreach(lc, name == NULL ? NIL : lint->types)
+	if (lint->labels == NIL || name == NULL || name->names == NIL)
+		return;
+	foreach(lc, lint_types_named(lint, strVal(llast(name->names))))
 	{
-		if (((LintType *) lfirst(lc))->label != NULL && name->names != NIL &&
-			strcmp(((LintType *) lfirst(lc))->name, strVal(llast(name->names))) == 0)
+		if (((LintType *) lfirst(lc))->label != NULL)
 			rel->has_labels = true;
 	}
 }
@@ -516,10 +517,7 @@ state_drop(Lint *lint, DropStmt *stmt)
 						  AccessExclusiveLock);
 				break;
 			case OBJECT_SCHEMA:
-				lint->gone_schemas = lint_append(lint, lint->gone_schemas,
-												 lint_strdup(lint, strVal(lfirst(lc))));
-				lint->new_schemas = NIL;
-				lint_path_reset(lint);
+				lint_schema_drop(lint, strVal(lfirst(lc)));
 				break;
 			default:
 				break;
@@ -549,7 +547,6 @@ state_rename(Lint *lint, RenameStmt *stmt)
 	LintColumn *column;
 	LintConstraint *constraint;
 	LintRename *rename;
-	ListCell   *lc;
 
 	switch (stmt->renameType)
 	{
@@ -566,15 +563,13 @@ state_rename(Lint *lint, RenameStmt *stmt)
 			rename->name = rel->name;
 			rename->rel = rel;
 			rename->statement = lint->statement;
-			foreach(lc, lint->renames)
-			{
-				/* What it was called in between nobody knows. */
-				if (((LintRename *) lfirst(lc))->rel == rel)
-					rename = NULL;
-			}
-			if (rename != NULL && stmt->renameType != OBJECT_INDEX && stmt->renameType != OBJECT_SEQUENCE &&
+			/* What it was called in between nobody knows. */
+			if (rel->renamed_step != lint->step + 1 && stmt->renameType != OBJECT_INDEX && stmt->renameType != OBJECT_SEQUENCE &&
 				rel->relkind != RELKIND_INDEX && rel->relkind != RELKIND_PARTITIONED_INDEX)
+			{
 				lint->renames = lint_append(lint, lint->renames, rename);
+				rel->renamed_step = lint->step + 1;
+			}
 			lint_relation_move(lint, rel, NULL, stmt->newname);
 			lint_hold(lint, rel, stmt->renameType == OBJECT_INDEX ?
 					  ShareUpdateExclusiveLock : AccessExclusiveLock);
@@ -592,50 +587,11 @@ state_rename(Lint *lint, RenameStmt *stmt)
 			lint_hold(lint, rel, AccessExclusiveLock);
 			break;
 		case OBJECT_SCHEMA:
-			lint->new_schemas = lint_append(lint, lint->new_schemas,
-											lint_strdup(lint, stmt->newname));
-			lint_path_reset(lint);
+			lint_schema_make(lint, stmt->newname);
 			break;
 		default:
 			break;
 	}
-}
-
-/* The type that the script has made or changed under that name, or NULL. */
-LintType *
-lint_type_of_script(Lint *lint, List *names)
-{
-	const char *name = strVal(llast(names));
-	const char *schema = list_length(names) > 1 ?
-		strVal(list_nth(names, list_length(names) - 2)) : NULL;
-	LintType   *found = NULL;
-	ListCell   *lc;
-
-	foreach(lc, lint->types)
-	{
-		LintType   *type = lfirst(lc);
-
-		if (strcmp(type->name, name) == 0 &&
-			(schema == NULL || type->schema == NULL || strcmp(type->schema, schema) == 0) &&
-			type->label == NULL)
-			found = type;
-	}
-	return found;
-}
-
-static LintType *
-state_add_type(Lint *lint, List *names)
-{
-	LintType   *type = lint_alloc(lint, sizeof(LintType));
-	const char *schema;
-	const char *name;
-
-	lint_schema_of(lint, names, &schema, &name);
-	type->schema = schema == NULL ? NULL : lint_strdup(lint, schema);
-	type->name = lint_strdup(lint, name);
-	type->made_step = lint->step;
-	lint->types = lint_append(lint, lint->types, type);
-	return type;
 }
 
 /* SELECT ... INTO; of the others the settings only. */
@@ -662,15 +618,20 @@ state_create_schema(Lint *lint, CreateSchemaStmt *stmt)
 
 	if (stmt->schemaname == NULL)
 		return;
-	if (OidIsValid(get_namespace_oid(stmt->schemaname, true)))
+	if (!lint_name_is_absent(lint, LINT_NAMES_SCHEMA, stmt->schemaname))
+	{
+		if (OidIsValid(get_namespace_oid(stmt->schemaname, true)))
+			return;
+		lint_name_missed(lint, LINT_NAMES_SCHEMA);
+	}
+	lint_schema_make(lint, stmt->schemaname);
+	if (stmt->schemaElts == NIL)
 		return;
-	lint->new_schemas = lint_append(lint, lint->new_schemas,
-									lint_strdup(lint, stmt->schemaname));
-	lint_path_reset(lint);
-	lint->create_schema = llast(lint->new_schemas);
+	lint->create_schema = stmt->schemaname;
 	foreach(lc, stmt->schemaElts)
 		lint_follow(lint, lfirst(lc));
 	lint->create_schema = outer;
+	lint_path_reset(lint);
 }
 
 /* Whether ADD VALUE IF NOT EXISTS finds its value there. */
@@ -771,12 +732,12 @@ lint_follow(Lint *lint, Node *node)
 				lint_follow_reset(lint, true);
 			break;
 		case T_CreateEnumStmt:
-			state_add_type(lint, ((CreateEnumStmt *) node)->typeName)->is_new = true;
+			lint_type_add(lint, ((CreateEnumStmt *) node)->typeName)->is_new = true;
 			break;
 		case T_CreateDomainStmt:
 			{
 				CreateDomainStmt *stmt = (CreateDomainStmt *) node;
-				LintType   *type = state_add_type(lint, stmt->domainname);
+				LintType   *type = lint_type_add(lint, stmt->domainname);
 
 				type->is_new = true;
 				foreach(lc, stmt->constraints)
@@ -797,7 +758,7 @@ lint_follow(Lint *lint, Node *node)
 					LintType   *type = lint_type_of_script(lint, stmt->typeName);
 
 					if (type == NULL)
-						type = state_add_type(lint, stmt->typeName);
+						type = lint_type_add(lint, stmt->typeName);
 					type->constrained = true;
 				}
 				break;
@@ -811,8 +772,10 @@ lint_follow(Lint *lint, Node *node)
 					break;
 				if (stmt->skipIfNewValExists && state_has_label(lint, stmt))
 					break;
-				type = state_add_type(lint, stmt->typeName);
+				type = lint_type_add(lint, stmt->typeName);
 				type->label = lint_strdup(lint, stmt->newVal);
+				lint->labels = lint_append(lint, lint->labels, type);
+				lint_names_add(lint, &lint->label_names, stmt->newVal);
 				break;
 			}
 		case T_CreatePolicyStmt:

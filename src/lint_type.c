@@ -1,0 +1,168 @@
+/*
+ * lint_type.c
+ *		Names of types: what the catalogs have, what the script has made.
+ *
+ * A type that the script makes is not in the catalogs yet, so that little more
+ * than its name is known. Looking up a type may raise an error: it runs in the
+ * subtransaction of lint_analysis().
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "parser/parse_type.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "lint_internal.h"
+
+/* ---- the catalogs' */
+
+/* Where a plain name of a type is kept; NULL: it is not plain. */
+static LintTypeName *
+type_name_kept(Lint *lint, const TypeName *name)
+{
+	int			n = list_length(name->names);
+	const char *schema = n == 2 ? strVal(linitial(name->names)) : "";
+	const char *last;
+	LintTypeName *kept;
+
+	if (n < 1 || n > 2 || name->setof || name->pct_type || name->typmods != NIL ||
+		name->typemod != -1 || name->arrayBounds != NIL)
+		return NULL;
+	last = strVal(llast(name->names));
+	kept = &lint->type_names[hash_bytes((const unsigned char *) last, strlen(last)) % LINT_TYPE_NAMES];
+	if (kept->paths != lint->paths || strcmp(kept->name, last) != 0 || strcmp(kept->schema, schema) != 0)
+	{
+		strlcpy(kept->schema, schema, NAMEDATALEN);
+		strlcpy(kept->name, last, NAMEDATALEN);
+		kept->paths = lint->paths;
+		kept->type = InvalidOid;
+	}
+	return kept;
+}
+
+/* The type of a name, false where there is none (yet). */
+bool
+lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
+{
+	LintTypeName *kept = type_name_kept(lint, name);
+	Type		tuple;
+
+	if (kept != NULL && OidIsValid(kept->type))
+	{
+		*type = kept->type;
+		*typmod = -1;
+		return true;
+	}
+	if (name->names != NIL && !name->pct_type &&
+		lint_name_is_absent(lint, LINT_NAMES_TYPE, strVal(llast(name->names))))
+		return false;
+	lint_analysis(lint);
+	tuple = LookupTypeName(NULL, name, typmod, true);
+	if (tuple == NULL)
+	{
+		lint_name_missed(lint, LINT_NAMES_TYPE);
+		return false;
+	}
+	*type = typeTypeId(tuple);
+	ReleaseSysCache(tuple);
+	if (!get_typisdefined(*type))
+		return false;
+	if (kept != NULL)
+		kept->type = *type;
+	return true;
+}
+
+/* Whether a column's type is serial or one of its kin, as the server decides. */
+bool
+lint_is_serial(const TypeName *name)
+{
+	static const char *const serials[] = {"serial", "serial4", "smallserial", "serial2",
+	"bigserial", "serial8"};
+
+	if (name == NULL || list_length(name->names) != 1 || name->pct_type)
+		return false;
+	for (int i = 0; i < (int) lengthof(serials); i++)
+	{
+		if (strcmp(strVal(linitial(name->names)), serials[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the script's */
+
+typedef struct LintTypesEntry
+{
+	char		name[NAMEDATALEN];
+	List	   *types;			/* LintType */
+} LintTypesEntry;
+
+/* What the script has made or changed under that name, in whatever schema. */
+List *
+lint_types_named(Lint *lint, const char *name)
+{
+	LintTypesEntry *entry = lint->types_by_name == NULL ? NULL :
+		hash_search(lint->types_by_name, name, HASH_FIND, NULL);
+
+	return entry == NULL ? NIL : entry->types;
+}
+
+static void
+type_note(Lint *lint, LintType *type)
+{
+	LintTypesEntry *entry;
+	bool		found;
+
+	if (lint->types_by_name == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = NAMEDATALEN;
+		ctl.entrysize = sizeof(LintTypesEntry);
+		ctl.hcxt = lint->context;
+		lint->types_by_name = hash_create("tapmig lint types", 64, &ctl,
+										  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	}
+	entry = hash_search(lint->types_by_name, type->name, HASH_ENTER, &found);
+	if (!found)
+		entry->types = NIL;
+	entry->types = lint_append(lint, entry->types, type);
+}
+
+/* The type that the script has made or changed under that name, or NULL. */
+LintType *
+lint_type_of_script(Lint *lint, List *names)
+{
+	const char *name = strVal(llast(names));
+	const char *schema = list_length(names) > 1 ?
+		strVal(list_nth(names, list_length(names) - 2)) : NULL;
+	LintType   *found = NULL;
+	ListCell   *lc;
+
+	foreach(lc, lint_types_named(lint, name))
+	{
+		LintType   *type = lfirst(lc);
+
+		if ((schema == NULL || type->schema == NULL || strcmp(type->schema, schema) == 0) &&
+			type->label == NULL)
+			found = type;
+	}
+	return found;
+}
+
+/* Notes that the script makes or changes a type. */
+LintType *
+lint_type_add(Lint *lint, List *names)
+{
+	LintType   *type = lint_alloc(lint, sizeof(LintType));
+	const char *schema;
+	const char *name;
+
+	lint_schema_of(lint, names, &schema, &name);
+	type->schema = schema == NULL ? NULL : lint_strdup(lint, schema);
+	type->name = lint_strdup(lint, name);
+	type->made_step = lint->step;
+	type_note(lint, type);
+	return type;
+}
