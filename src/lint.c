@@ -707,12 +707,12 @@ lint_judge_allow(Lint *lint)
 		if (lint_rule_exists(id))
 			lint_add(lint, LINT_UNUSED_IGNORE, -1, lint->script->directives.allow_line,
 					 LINT_NOTICE, NULL, NULL,
-					 psprintf("allow=%s silences nothing in this script", id),
+					 lint_strdup(lint, psprintf("allow=%s silences nothing in this script", id)),
 					 "Take it out: it would hide what a later edit brings.");
 		else
 			lint_add(lint, LINT_UNUSED_IGNORE, -1, lint->script->directives.allow_line,
 					 LINT_WARNING, NULL, NULL,
-					 psprintf("allow=%s: there is no rule of that name", id),
+					 lint_strdup(lint, psprintf("allow=%s: there is no rule of that name", id)),
 					 "Take the name from the finding that is to be silenced.");
 	}
 }

@@ -60,12 +60,11 @@ lint_is_allowed(Lint *lint, const char *rule)
 
 /*
  * Adds a finding, unless allow silences its rule. statement -1: of the script's
- * head. What it is given is copied, but for rule, lock_mode and advice.
+ * head. What it is given lives as long as the lint.
  */
 void
 lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
-		 const char *relation, const char *lock_mode, const char *message,
-		 const char *advice)
+		 char *relation, const char *lock_mode, char *message, const char *advice)
 {
 	LintFinding *finding;
 
@@ -76,11 +75,32 @@ lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
 	finding->statement = statement;
 	finding->line = line;
 	finding->level = level;
-	finding->relation = relation == NULL ? NULL : lint_strdup(lint, relation);
+	finding->relation = relation;
 	finding->lock_mode = lock_mode;
-	finding->message = lint_strdup(lint, message);
+	finding->message = message;
 	finding->advice = advice;
 	lint->findings = lint_append(lint, lint->findings, finding);
+}
+
+static char *
+finding_join(Lint *lint, const char *const *parts, int n)
+{
+	size_t		lengths[9];
+	size_t		total = 1;
+	char	   *result;
+	char	   *end;
+
+	Assert(n <= (int) lengthof(lengths));
+	for (int i = 0; i < n; i++)
+		total += lengths[i] = strlen(parts[i]);
+	result = end = MemoryContextAlloc(lint->context, total);
+	for (int i = 0; i < n; i++)
+	{
+		memcpy(end, parts[i], lengths[i]);
+		end += lengths[i];
+	}
+	*end = '\0';
+	return result;
 }
 
 /*
@@ -93,8 +113,8 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 			 LOCKMODE lock, const char *detail)
 {
 	Lint	   *lint = c->lint;
-	const char *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
-	StringInfoData message;
+	char	   *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
+	char	   *message;
 
 	/* Of an ALTER TABLE's parts the strongest lock is taken, for all of them. */
 	if (lock != NoLock && c->cmd != NULL && rel == c->rel && lock < lint->alter_lock)
@@ -105,38 +125,25 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 						  "another part of the statement wants this lock, so that reads wait too" :
 						  "another part of the statement wants this lock");
 	}
-	/* Without formats, which cost more than the rules do. */
-	initStringInfo(&message);
+	/* Put together by hand: a format costs more than the rule did. */
 	if (lock != NoLock && rel != NULL)
 	{
-		appendStringInfoString(&message, lint_lock_name(lock));
-		appendStringInfoString(&message, " on ");
-		appendStringInfoString(&message, name);
-		if (lint_has_rows(lint, rel))
-		{
-			appendStringInfoString(&message, " (");
-			appendStringInfoString(&message, lint_size_text(lint, rel));
-			appendStringInfoChar(&message, ')');
-		}
-		appendStringInfoChar(&message, ' ');
-		appendStringInfoString(&message, c->rule->message);
-		if (detail != NULL)
-		{
-			appendStringInfoString(&message, "; ");
-			appendStringInfoString(&message, detail);
-		}
+		bool		has_rows = lint_has_rows(lint, rel);
+		const char *const parts[] = {lint_lock_name(lock), " on ", name,
+			has_rows ? " (" : "", has_rows ? lint_size_text(lint, rel) : "", has_rows ? ") " : " ",
+			c->rule->message, detail == NULL ? "" : "; ", detail == NULL ? "" : detail};
+
+		message = finding_join(lint, parts, lengthof(parts));
 	}
 	else
 	{
-		if (detail != NULL)
-		{
-			appendStringInfoString(&message, detail);
-			appendStringInfoString(&message, ": ");
-		}
-		appendStringInfoString(&message, c->rule->message);
+		const char *const parts[] = {detail == NULL ? "" : detail, detail == NULL ? "" : ": ",
+			c->rule->message};
+
+		message = finding_join(lint, parts, lengthof(parts));
 	}
 	lint_add(lint, c->rule->id, statement, lint->script->statements[statement].line,
-			 level, name, lint_lock_name(lock), message.data, c->rule->advice);
+			 level, name, lint_lock_name(lock), message, c->rule->advice);
 }
 
 /*

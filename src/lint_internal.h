@@ -186,7 +186,9 @@ typedef struct LintTypeName
 	char		schema[NAMEDATALEN];	/* "": none is given */
 	char		name[NAMEDATALEN];	/* "": free */
 	int			paths;			/* lint->paths of then */
-	Oid			type;
+	Oid			type;			/* InvalidOid: not known yet */
+	bool		plain;			/* neither a domain nor with a default */
+	Oid			collation;
 } LintTypeName;
 
 #define LINT_TYPE_NAMES 16
@@ -249,10 +251,13 @@ struct Lint
 	LintRelation *last_found;	/* what the last name meant; may be NULL */
 	bool		has_temp;		/* the script has made a temporary relation */
 	List	   *held;			/* relations that this step has locked */
-	HTAB	   *types_by_name;	/* lists of those that the script made or changed */
-	List	   *labels;			/* of them, new values of enums */
+	HTAB	   *types;			/* by name */
+	List	   *labels;			/* LintType, new values of enums */
 	LintNames	label_names;
 	LintTypeName type_names[LINT_TYPE_NAMES];
+	const TypeName *last_type;	/* the one that was looked up last ... */
+	int			last_type_statement;	/* ... by this statement */
+	LintTypeName *last_type_kept;
 	List	   *foreign_keys;
 	List	   *renames;
 	List	   *cascades;
@@ -343,8 +348,8 @@ extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,
 extern void lint_find_at(LintCheck *c, int statement, LintLevel level,
 						 LintRelation *rel, LOCKMODE lock, const char *detail);
 extern void lint_add(Lint *lint, const char *rule, int statement, int line,
-					 LintLevel level, const char *relation, const char *lock_mode,
-					 const char *message, const char *advice);
+					 LintLevel level, char *relation, const char *lock_mode,
+					 char *message, const char *advice);
 extern bool lint_is_large(Lint *lint, LintRelation *rel);
 extern bool lint_is_bare_parent(Lint *lint, LintRelation *rel);
 extern const char *lint_lock_name(LOCKMODE lock);
@@ -411,9 +416,11 @@ extern List *lint_keys_to(Lint *lint, Oid table);
 /* lint_type.c: names of types */
 extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);
 extern bool lint_is_serial(const TypeName *name);
-extern LintType *lint_type_add(Lint *lint, List *names);
+extern bool lint_type_is_plain(Lint *lint, TypeName *name, Oid type);
+extern Oid	lint_type_collation(Lint *lint, TypeName *name, Oid type);
+extern LintType *lint_type_add(Lint *lint, List *names, const char *label);
 extern LintType *lint_type_of_script(Lint *lint, List *names);
-extern List *lint_types_named(Lint *lint, const char *name);
+extern bool lint_type_has_labels(Lint *lint, const char *name);
 
 /* lint_expression.c: what only the server's own analysis can tell */
 extern bool lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod);

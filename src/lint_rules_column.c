@@ -82,7 +82,7 @@ check_volatile(LintCheck *c)
 			return;
 		type = InvalidOid;
 	}
-	else if (con == NULL && get_typdefault(type) == NULL)
+	else if (con == NULL && lint_type_is_plain(c->lint, def->typeName, type))
 		return;
 	if (lint_has_rows(c->lint, c->rel) &&
 		lint_default_is_volatile(c->lint, con == NULL ? NULL : con->raw_expr, type, typmod))
@@ -133,6 +133,7 @@ check_domain(LintCheck *c)
 		constrained = true;
 	else
 		constrained = lint_type(c->lint, def->typeName, &type, &typmod) &&
+			!lint_type_is_plain(c->lint, def->typeName, type) &&
 			get_typtype(type) == TYPTYPE_DOMAIN && DomainHasConstraints(type);
 	if (constrained && lint_has_rows(c->lint, c->rel))
 		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));

@@ -83,6 +83,17 @@ locked_before(LintCheck *c, LOCKMODE from, LOCKMODE to)
 	return NULL;
 }
 
+static char *
+taken_by(LintRelation *rel)
+{
+	static const char text[] = "it was taken by statement ";
+	char	   *result = palloc(sizeof(text) + 12);
+
+	memcpy(result, text, sizeof(text));
+	pg_ltoa(rel->held_since + 1, result + sizeof(text) - 1);
+	return result;
+}
+
 static void
 check_after_exclusive(LintCheck *c)
 {
@@ -95,7 +106,7 @@ check_after_exclusive(LintCheck *c)
 	/* Of the statement's own table other rules say so. */
 	if (rel != NULL && rel != c->rel)
 		lint_find(c, rel, AccessExclusiveLock,
-				  psprintf("it was taken by statement %d", rel->held_since + 1));
+				  taken_by(rel));
 }
 
 static void
@@ -107,7 +118,7 @@ check_after_write_block(LintCheck *c)
 		return;
 	rel = locked_before(c, ShareLock, ExclusiveLock);
 	if (rel != NULL)
-		lint_find(c, rel, rel->held, psprintf("it was taken by statement %d", rel->held_since + 1));
+		lint_find(c, rel, rel->held, taken_by(rel));
 }
 
 static void
@@ -211,7 +222,7 @@ check_backfill(LintCheck *c)
 
 	if (!lint_held_before(c->lint, c->rel, AccessExclusiveLock) || !lint_has_rows(c->lint, c->rel))
 		return;
-	since = psprintf("it was taken by statement %d", c->rel->held_since + 1);
+	since = taken_by(c->rel);
 	if (!has_join(c) && is_always_true(where_of(c)))
 		lint_find(c, c->rel, AccessExclusiveLock, since);
 	else if (lint_is_large(c->lint, c->rel))

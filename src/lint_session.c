@@ -51,7 +51,11 @@ session_set_path(Lint *lint, const char *value, bool local)
 		lint->path_outside = lint->path_setting;
 	if (value == NULL)
 		value = GetConfigOptionResetString("search_path");
-	lint->path_setting = lint_strdup(lint, value == NULL ? "" : value);
+	if (value == NULL)
+		value = "";
+	if (strcmp(lint->path_setting, value) == 0)
+		return;
+	lint->path_setting = lint_strdup(lint, value);
 	lint_path_reset(lint);
 }
 
@@ -115,6 +119,22 @@ lint_follow_reset(Lint *lint, bool all)
 	session_set_role(lint, lint->login, false);
 }
 
+/* Whether a value is written in a way that the server takes without an error. */
+static bool
+session_is_plain(VariableSetStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->args)
+	{
+		A_Const    *value = lfirst(lc);
+
+		if (!IsA(value, A_Const) || value->isnull || !IsA(&value->val, String))
+			return false;
+	}
+	return pg_strcasecmp(stmt->name, "search_path") == 0;
+}
+
 /* SET and RESET. */
 void
 lint_follow_set(Lint *lint, VariableSetStmt *stmt)
@@ -139,7 +159,8 @@ lint_follow_set(Lint *lint, VariableSetStmt *stmt)
 		return;
 	if (stmt->kind == VAR_SET_VALUE)
 	{
-		lint_analysis(lint);
+		if (!session_is_plain(stmt))
+			lint_analysis(lint);
 		value = ExtractSetVariableArgs(stmt);
 		if (value == NULL)
 			return;

@@ -212,7 +212,7 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 		lint_constraint_of(def, CONSTR_PRIMARY) == NULL &&
 		lint_constraint_of(def, CONSTR_UNIQUE) == NULL)
 		return;
-	keys = list_make1(makeString(def->colname));
+	keys = def->constraints == NIL ? NIL : list_make1(makeString(def->colname));
 	column = lint_column_add(lint, rel, def->colname);
 	column->not_null = def->is_not_null || lint_constraint_of(def, CONSTR_NOTNULL) != NULL ||
 		lint_constraint_of(def, CONSTR_IDENTITY) != NULL || lint_is_serial(def->typeName);
@@ -233,7 +233,7 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 		{
 			column->type = type;
 			column->typmod = typmod;
-			column->collation = get_typcollation(type);
+			column->collation = lint_type_collation(lint, def->typeName, type);
 		}
 	}
 }
@@ -372,15 +372,9 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 static void
 state_note_labels(Lint *lint, LintRelation *rel, const TypeName *name)
 {
-	ListCell   *lc;
-
-	if (lint->labels == NIL || name == NULL || name->names == NIL)
-		return;
-	foreach(lc, lint_types_named(lint, strVal(llast(name->names))))
-	{
-		if (((LintType *) lfirst(lc))->label != NULL)
-			rel->has_labels = true;
-	}
+	if (lint->labels != NIL && name != NULL && name->names != NIL &&
+		lint_type_has_labels(lint, strVal(llast(name->names))))
+		rel->has_labels = true;
 }
 
 static void
@@ -678,12 +672,15 @@ lint_follow(Lint *lint, Node *node)
 				break;
 			}
 		case T_ViewStmt:
-			rel = lint_relation(lint, ((ViewStmt *) node)->view);
+			/* Without OR REPLACE it is not there, or the statement fails. */
+			rel = !((ViewStmt *) node)->replace ? NULL :
+				lint_relation(lint, ((ViewStmt *) node)->view);
 			if (rel == NULL || rel->relkind != RELKIND_VIEW)
 				lint_relation_make(lint, ((ViewStmt *) node)->view, RELKIND_VIEW);
 			break;
 		case T_CreateSeqStmt:
-			if (lint_relation(lint, ((CreateSeqStmt *) node)->sequence) == NULL)
+			if (!((CreateSeqStmt *) node)->if_not_exists ||
+				lint_relation(lint, ((CreateSeqStmt *) node)->sequence) == NULL)
 				lint_relation_make(lint, ((CreateSeqStmt *) node)->sequence, RELKIND_SEQUENCE);
 			break;
 		case T_IndexStmt:
@@ -732,12 +729,12 @@ lint_follow(Lint *lint, Node *node)
 				lint_follow_reset(lint, true);
 			break;
 		case T_CreateEnumStmt:
-			lint_type_add(lint, ((CreateEnumStmt *) node)->typeName)->is_new = true;
+			lint_type_add(lint, ((CreateEnumStmt *) node)->typeName, NULL)->is_new = true;
 			break;
 		case T_CreateDomainStmt:
 			{
 				CreateDomainStmt *stmt = (CreateDomainStmt *) node;
-				LintType   *type = lint_type_add(lint, stmt->domainname);
+				LintType   *type = lint_type_add(lint, stmt->domainname, NULL);
 
 				type->is_new = true;
 				foreach(lc, stmt->constraints)
@@ -758,7 +755,7 @@ lint_follow(Lint *lint, Node *node)
 					LintType   *type = lint_type_of_script(lint, stmt->typeName);
 
 					if (type == NULL)
-						type = lint_type_add(lint, stmt->typeName);
+						type = lint_type_add(lint, stmt->typeName, NULL);
 					type->constrained = true;
 				}
 				break;
@@ -766,16 +763,12 @@ lint_follow(Lint *lint, Node *node)
 		case T_AlterEnumStmt:
 			{
 				AlterEnumStmt *stmt = (AlterEnumStmt *) node;
-				LintType   *type;
 
 				if (stmt->oldVal != NULL || lint_type_of_script(lint, stmt->typeName) != NULL)
 					break;
 				if (stmt->skipIfNewValExists && state_has_label(lint, stmt))
 					break;
-				type = lint_type_add(lint, stmt->typeName);
-				type->label = lint_strdup(lint, stmt->newVal);
-				lint->labels = lint_append(lint, lint->labels, type);
-				lint_names_add(lint, &lint->label_names, stmt->newVal);
+				lint_type_add(lint, stmt->typeName, stmt->newVal);
 				break;
 			}
 		case T_CreatePolicyStmt:

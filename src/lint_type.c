@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "parser/parse_type.h"
 #include "utils/lsyscache.h"
@@ -23,12 +24,14 @@ type_name_kept(Lint *lint, const TypeName *name)
 {
 	int			n = list_length(name->names);
 	const char *schema = n == 2 ? strVal(linitial(name->names)) : "";
-	const char *last;
+	const char *last;			/* of the names */
 	LintTypeName *kept;
 
 	if (n < 1 || n > 2 || name->setof || name->pct_type || name->typmods != NIL ||
 		name->typemod != -1 || name->arrayBounds != NIL)
 		return NULL;
+	if (lint->last_type == name && lint->last_type_statement == lint->statement)
+		return lint->last_type_kept;
 	last = strVal(llast(name->names));
 	kept = &lint->type_names[hash_bytes((const unsigned char *) last, strlen(last)) % LINT_TYPE_NAMES];
 	if (kept->paths != lint->paths || strcmp(kept->name, last) != 0 || strcmp(kept->schema, schema) != 0)
@@ -38,6 +41,9 @@ type_name_kept(Lint *lint, const TypeName *name)
 		kept->paths = lint->paths;
 		kept->type = InvalidOid;
 	}
+	lint->last_type = name;
+	lint->last_type_statement = lint->statement;
+	lint->last_type_kept = kept;
 	return kept;
 }
 
@@ -69,8 +75,32 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	if (!get_typisdefined(*type))
 		return false;
 	if (kept != NULL)
+	{
+		kept->plain = get_typtype(*type) != TYPTYPE_DOMAIN && get_typdefault(*type) == NULL;
+		kept->collation = get_typcollation(*type);
 		kept->type = *type;
+	}
 	return true;
+}
+
+/* Whether a type that lint_type() has found is neither a domain nor has a default. */
+bool
+lint_type_is_plain(Lint *lint, TypeName *name, Oid type)
+{
+	const LintTypeName *kept = type_name_kept(lint, name);
+
+	if (kept != NULL && kept->type == type)
+		return kept->plain;
+	return get_typtype(type) != TYPTYPE_DOMAIN && get_typdefault(type) == NULL;
+}
+
+/* The collation of a type that lint_type() has found. */
+Oid
+lint_type_collation(Lint *lint, TypeName *name, Oid type)
+{
+	const LintTypeName *kept = type_name_kept(lint, name);
+
+	return kept != NULL && kept->type == type ? kept->collation : get_typcollation(type);
 }
 
 /* Whether a column's type is serial or one of its kin, as the server decides. */
@@ -80,7 +110,8 @@ lint_is_serial(const TypeName *name)
 	static const char *const serials[] = {"serial", "serial4", "smallserial", "serial2",
 	"bigserial", "serial8"};
 
-	if (name == NULL || list_length(name->names) != 1 || name->pct_type)
+	if (name == NULL || list_length(name->names) != 1 || name->pct_type ||
+		strstr(strVal(linitial(name->names)), "serial") == NULL)
 		return false;
 	for (int i = 0; i < (int) lengthof(serials); i++)
 	{
@@ -92,20 +123,27 @@ lint_is_serial(const TypeName *name)
 
 /* ---- the script's */
 
+/* What the script has made or changed under a name, in whatever schema. */
 typedef struct LintTypesEntry
 {
 	char		name[NAMEDATALEN];
-	List	   *types;			/* LintType */
+	List	   *types;			/* LintType, but for those with a label */
+	bool		has_labels;
 } LintTypesEntry;
 
-/* What the script has made or changed under that name, in whatever schema. */
-List *
-lint_types_named(Lint *lint, const char *name)
+static LintTypesEntry *
+types_named(Lint *lint, const char *name)
 {
-	LintTypesEntry *entry = lint->types_by_name == NULL ? NULL :
-		hash_search(lint->types_by_name, name, HASH_FIND, NULL);
+	return lint->types == NULL ? NULL : hash_search(lint->types, name, HASH_FIND, NULL);
+}
 
-	return entry == NULL ? NIL : entry->types;
+/* Whether an enum of that name has got a value by the script. */
+bool
+lint_type_has_labels(Lint *lint, const char *name)
+{
+	LintTypesEntry *entry = types_named(lint, name);
+
+	return entry != NULL && entry->has_labels;
 }
 
 static void
@@ -114,20 +152,30 @@ type_note(Lint *lint, LintType *type)
 	LintTypesEntry *entry;
 	bool		found;
 
-	if (lint->types_by_name == NULL)
+	if (lint->types == NULL)
 	{
 		HASHCTL		ctl;
 
 		ctl.keysize = NAMEDATALEN;
 		ctl.entrysize = sizeof(LintTypesEntry);
 		ctl.hcxt = lint->context;
-		lint->types_by_name = hash_create("tapmig lint types", 64, &ctl,
-										  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+		lint->types = hash_create("tapmig lint types", 64, &ctl,
+								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
-	entry = hash_search(lint->types_by_name, type->name, HASH_ENTER, &found);
+	entry = hash_search(lint->types, type->name, HASH_ENTER, &found);
 	if (!found)
+	{
 		entry->types = NIL;
-	entry->types = lint_append(lint, entry->types, type);
+		entry->has_labels = false;
+	}
+	if (type->label == NULL)
+		entry->types = lint_append(lint, entry->types, type);
+	else
+	{
+		entry->has_labels = true;
+		lint->labels = lint_append(lint, lint->labels, type);
+		lint_names_add(lint, &lint->label_names, type->label);
+	}
 }
 
 /* The type that the script has made or changed under that name, or NULL. */
@@ -137,23 +185,23 @@ lint_type_of_script(Lint *lint, List *names)
 	const char *name = strVal(llast(names));
 	const char *schema = list_length(names) > 1 ?
 		strVal(list_nth(names, list_length(names) - 2)) : NULL;
+	LintTypesEntry *entry = types_named(lint, name);
 	LintType   *found = NULL;
 	ListCell   *lc;
 
-	foreach(lc, lint_types_named(lint, name))
+	foreach(lc, entry == NULL ? NIL : entry->types)
 	{
 		LintType   *type = lfirst(lc);
 
-		if ((schema == NULL || type->schema == NULL || strcmp(type->schema, schema) == 0) &&
-			type->label == NULL)
+		if (schema == NULL || type->schema == NULL || strcmp(type->schema, schema) == 0)
 			found = type;
 	}
 	return found;
 }
 
-/* Notes that the script makes or changes a type. */
+/* Notes that the script makes or changes a type; label: gives it that value. */
 LintType *
-lint_type_add(Lint *lint, List *names)
+lint_type_add(Lint *lint, List *names, const char *label)
 {
 	LintType   *type = lint_alloc(lint, sizeof(LintType));
 	const char *schema;
@@ -162,6 +210,7 @@ lint_type_add(Lint *lint, List *names)
 	lint_schema_of(lint, names, &schema, &name);
 	type->schema = schema == NULL ? NULL : lint_strdup(lint, schema);
 	type->name = lint_strdup(lint, name);
+	type->label = label == NULL ? NULL : lint_strdup(lint, label);
 	type->made_step = lint->step;
 	type_note(lint, type);
 	return type;
