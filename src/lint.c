@@ -434,6 +434,7 @@ lint_look_at_parts(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
 		foreach(lc, stmt->cmds)
 		{
 			c->cmd = lfirst_node(AlterTableCmd, lc);
+			c->known = NULL;
 			if ((pass == 0) != (c->cmd->subtype == AT_DropColumn || c->cmd->subtype == AT_DropConstraint))
 				continue;
 			lint->inherit = stmt->relation->inh && lint_is_inherited(c->cmd);

@@ -377,14 +377,17 @@ lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
 	return lint_constraint(lint, rel, name) != NULL ? NULL : lint_strdup(lint, name);
 }
 
-/* The foreign keys that refer to a table: their oids. */
+/* The foreign keys of the catalogs that refer to a table: their oids. */
 List *
-lint_keys_to(Lint *lint, Oid table)
+lint_keys_to(Lint *lint, LintRelation *table)
 {
+	MemoryContext old;
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	foreach(lc, lint_dependents(lint, RelationRelationId, table, -1))
+	if (table->have_keys_to)
+		return table->keys_to;
+	foreach(lc, lint_dependents(lint, RelationRelationId, table->oid, -1))
 	{
 		ObjectAddress *object = lfirst(lc);
 		HeapTuple	tuple;
@@ -395,11 +398,15 @@ lint_keys_to(Lint *lint, Oid table)
 		if (!HeapTupleIsValid(tuple))
 			continue;
 		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN &&
-			((Form_pg_constraint) GETSTRUCT(tuple))->confrelid == table)
+			((Form_pg_constraint) GETSTRUCT(tuple))->confrelid == table->oid)
 			result = list_append_unique_oid(result, object->objectId);
 		ReleaseSysCache(tuple);
 	}
-	return result;
+	old = MemoryContextSwitchTo(lint->context);
+	table->keys_to = list_copy(result);
+	MemoryContextSwitchTo(old);
+	table->have_keys_to = true;
+	return table->keys_to;
 }
 
 /*
@@ -492,7 +499,7 @@ lint_children(Lint *lint, LintRelation *rel)
 	List	   *all;
 
 	if (!OidIsValid(rel->oid) ||
-		(rel->relkind != RELKIND_PARTITIONED_TABLE && !has_subclass(rel->oid)))
+		(rel->relkind != RELKIND_PARTITIONED_TABLE && !rel->has_children))
 		return NIL;
 	lint_analysis(lint);
 	all = find_all_inheritors(rel->oid, NoLock, NULL);
@@ -605,14 +612,17 @@ size_add_known(LintSize *size, Oid oid, bool only_if_known)
 	return known;
 }
 
+/* relkind '\0': to be looked up. */
 static void
-size_add(LintSize *size, Oid oid, bool believe)
+size_add(LintSize *size, Oid oid, char relkind, bool believe)
 {
 	Relation	relation;
 
 	if (believe && size_add_known(size, oid, true))
 		return;
-	if (!RELKIND_HAS_STORAGE(get_rel_relkind(oid)))
+	if (relkind == '\0')
+		relkind = get_rel_relkind(oid);
+	if (!RELKIND_HAS_STORAGE(relkind))
 		return;
 	if (!ConditionalLockRelationOid(oid, AccessShareLock))
 	{
@@ -650,12 +660,12 @@ lint_size(Lint *lint, LintRelation *rel)
 			lint_analysis(lint);
 			children = lint_children(lint, rel);
 			rel->n_children = list_length(children);
-			size_add(&rel->alone, rel->oid, false);
+			size_add(&rel->alone, rel->oid, rel->relkind, false);
 			rel->with_children = rel->alone;
 			foreach(lc, children)
 			{
 				CHECK_FOR_INTERRUPTS();
-				size_add(&rel->with_children, lfirst_oid(lc),
+				size_add(&rel->with_children, lfirst_oid(lc), '\0',
 						 rel->n_children > LINT_OPEN_PARTITIONS);
 			}
 		}

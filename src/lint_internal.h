@@ -98,6 +98,10 @@ typedef struct LintRelation
 	List	   *indexes;
 	PartitionSpec *partition_by;	/* of a new one */
 
+	bool		has_children;	/* has had some, in the catalogs */
+	bool		have_keys_to;
+	List	   *keys_to;		/* oids of the foreign keys that refer to it */
+
 	/* Its size, read once: alone, and with all that inherits from it. */
 	bool		have_size;
 	LintSize	alone;
@@ -264,6 +268,8 @@ struct Lint
 	List	   *definers;
 	LintNames	definer_names;	/* and more */
 	bool		lost_functions; /* some were dropped */
+	bool		have_function_words;
+	LintNames	function_words; /* in the texts of users' functions */
 	bool		lost_parts;		/* some trigger, rule or policy was */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
 
@@ -324,6 +330,7 @@ struct LintCheck
 	Node	   *node;			/* NULL for the LINT_... nodes */
 	AlterTableCmd *cmd;			/* of ALTER TABLE */
 	LintRelation *rel;			/* the statement's relation, NULL: unknown, none */
+	void	   *known;			/* what a rule has found out for others of its file */
 };
 
 extern const LintRule lint_rules_index[];
@@ -411,7 +418,7 @@ extern const LintSize *lint_size(Lint *lint, LintRelation *rel);
 extern char *lint_size_text(Lint *lint, LintRelation *rel);
 extern List *lint_children(Lint *lint, LintRelation *rel);
 extern List *lint_dependents(Lint *lint, Oid class, Oid object, int column);
-extern List *lint_keys_to(Lint *lint, Oid table);
+extern List *lint_keys_to(Lint *lint, LintRelation *table);
 
 /* lint_type.c: names of types */
 extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);

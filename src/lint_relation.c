@@ -307,6 +307,7 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	rel->oid = form->oid;
 	rel->relkind = form->relkind;
 	rel->persistence = form->relpersistence;
+	rel->has_children = form->relhassubclass;
 	rel->attnum = MaxHeapAttributeNumber;
 	rel->made_step = -1;
 	relation_entry(lint, schema, rel->name, true)->rel = rel;

@@ -273,20 +273,69 @@ static bool
 names_word(const char *text, const char *word)
 {
 	size_t		len = strlen(word);
+	unsigned char first = pg_tolower((unsigned char) word[0]);
 
 	for (const char *p = text; *p != '\0'; p++)
 	{
-		if (pg_strncasecmp(p, word, len) == 0 &&
+		if (pg_tolower((unsigned char) *p) == first && pg_strncasecmp(p, word, len) == 0 &&
 			(p == text || !is_word(p[-1])) && !is_word(p[len]))
 			return true;
 	}
 	return false;
 }
 
-/* Functions of users whose text has the word, as "f, g"; NULL: none. */
+/* Adds the words of a text that may be names to a set, in lower case. */
+static void
+note_words(Lint *lint, LintNames *words, const char *text)
+{
+	char		word[NAMEDATALEN];
+	size_t		len = 0;
+
+	for (const char *p = text;; p++)
+	{
+		if (is_word(*p))
+		{
+			if (len < NAMEDATALEN)
+				word[len] = pg_tolower((unsigned char) *p);
+			len++;
+			continue;
+		}
+		if (len > 0 && len < NAMEDATALEN)
+		{
+			word[len] = '\0';
+			lint_names_add(lint, words, word);
+		}
+		if (*p == '\0')
+			return;
+		len = 0;
+	}
+}
+
+/* Whether a name may be among them; one that is not a single word always may. */
+static bool
+may_have_word(const LintNames *words, const char *name)
+{
+	char		word[NAMEDATALEN];
+	size_t		len = 0;
+
+	for (const char *p = name; *p != '\0'; p++)
+	{
+		if (!is_word(*p) || len == NAMEDATALEN - 1)
+			return true;
+		word[len++] = pg_tolower((unsigned char) *p);
+	}
+	word[len] = '\0';
+	return lint_names_may_have(words, word);
+}
+
+/*
+ * Functions of users whose text has the word, as "f, g"; NULL: none. When all of
+ * them have been read once, most names need no second reading.
+ */
 static char *
 functions_naming(Lint *lint, const char *word, const char *also)
 {
+	LintNames	words = {0};
 	Relation	pg_proc;
 	SysScanDesc scan;
 	ScanKeyData key;
@@ -294,6 +343,10 @@ functions_naming(Lint *lint, const char *word, const char *also)
 	StringInfoData buf;
 	int			n = 0;
 
+	if (lint->have_function_words &&
+		(!may_have_word(&lint->function_words, word) ||
+		 (also != NULL && !may_have_word(&lint->function_words, also))))
+		return NULL;
 	lint_analysis(lint);
 	initStringInfo(&buf);
 	pg_proc = table_open(ProcedureRelationId, AccessShareLock);
@@ -312,6 +365,8 @@ functions_naming(Lint *lint, const char *word, const char *also)
 			continue;			/* a symbol's name, no text */
 		value = heap_getattr(tuple, Anum_pg_proc_prosrc, RelationGetDescr(pg_proc), &isnull);
 		body = isnull ? NULL : TextDatumGetCString(value);
+		if (body != NULL && !lint->have_function_words)
+			note_words(lint, &words, body);
 		if (body == NULL || !names_word(body, word) || (also != NULL && !names_word(body, also)))
 			continue;
 		if (n++ < 5)
@@ -320,6 +375,11 @@ functions_naming(Lint *lint, const char *word, const char *also)
 	}
 	systable_endscan(scan);
 	table_close(pg_proc, AccessShareLock);
+	if (!lint->have_function_words)
+	{
+		lint->function_words = words;
+		lint->have_function_words = true;
+	}
 	if (n > 5)
 		appendStringInfo(&buf, " and %d more", n - 5);
 	return n == 0 ? NULL : buf.data;
@@ -345,10 +405,12 @@ check_rename_column(LintCheck *c)
 
 /* Whether it has taken the name that another relation gave up in this step. */
 static bool
-takes_over(LintCheck *c, LintRelation *rel)
+takes_over(LintCheck *c, LintRelation *rel, const LintNames *old_names)
 {
 	ListCell   *lc;
 
+	if (!lint_names_may_have(old_names, rel->name))
+		return false;
 	foreach(lc, c->lint->renames)
 	{
 		LintRename *rename = lfirst(lc);
@@ -363,15 +425,18 @@ takes_over(LintCheck *c, LintRelation *rel)
 static void
 check_rename_table(LintCheck *c)
 {
+	LintNames	old_names = {0};
 	ListCell   *lc;
 
+	foreach(lc, c->lint->renames)
+		lint_names_add(c->lint, &old_names, ((LintRename *) lfirst(lc))->name);
 	foreach(lc, c->lint->renames)
 	{
 		LintRename *rename = lfirst(lc);
 		char	   *functions;
 
 		/* Something else has the name by now: a view, or the table's successor. */
-		if (!lint_is_old(rename->rel) || rename->rel->gone || takes_over(c, rename->rel) ||
+		if (!lint_is_old(rename->rel) || rename->rel->gone || takes_over(c, rename->rel, &old_names) ||
 			lint_relation_at(c->lint, rename->schema, rename->name) != NULL)
 			continue;
 		functions = functions_naming(c->lint, rename->name, NULL);

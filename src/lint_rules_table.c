@@ -401,7 +401,7 @@ check_drop(LintCheck *c)
 		}
 		if (stmt->behavior != DROP_CASCADE)
 			continue;
-		foreach(key, lint_keys_to(c->lint, rel->oid))
+		foreach(key, lint_keys_to(c->lint, rel))
 		{
 			HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(key)));
 			Oid			other;

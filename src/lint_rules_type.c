@@ -45,11 +45,11 @@ typedef struct TypeChange
 	int32		typmod;
 	Oid			collation;
 	bool		rewrites;
+	bool		is_change;
 } TypeChange;
 
-/* False: nothing can be said, or nothing happens. */
 static bool
-type_change(LintCheck *c, TypeChange *change)
+find_type_change(LintCheck *c, TypeChange *change)
 {
 	ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
 
@@ -73,6 +73,23 @@ type_change(LintCheck *c, TypeChange *change)
 	change->rewrites = lint_change_rewrites(c->lint, change->column, def->raw_default, c->rel,
 											change->type, change->typmod);
 	return true;
+}
+
+/* False: nothing can be said, or nothing happens. */
+static bool
+type_change(LintCheck *c, TypeChange *change)
+{
+	TypeChange *known = c->known;
+
+	/* All rules of ALTER COLUMN TYPE ask the same. */
+	if (known == NULL)
+	{
+		known = palloc0(sizeof(TypeChange));
+		known->is_change = find_type_change(c, known);
+		c->known = known;
+	}
+	*change = *known;
+	return known->is_change;
 }
 
 static char *
@@ -260,7 +277,7 @@ check_key(LintCheck *c)
 			list_member_int(con->keys, change.column->attnum))
 			find_key(c, lint_relation_by_oid(c->lint, con->other_table), con->name);
 	}
-	foreach(lc, lint_keys_to(c->lint, c->rel->oid))
+	foreach(lc, lint_keys_to(c->lint, c->rel))
 	{
 		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
 		LintRelation *other;
