@@ -354,7 +354,11 @@ lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
 	if (con->contype == CONSTR_FOREIGN)
 	{
 		foreach(lc, keys)
-			appendStringInfo(&columns, "%s%s", columns.len > 0 ? "_" : "", strVal(lfirst(lc)));
+		{
+			if (columns.len > 0)
+				appendStringInfoChar(&columns, '_');
+			appendStringInfoString(&columns, strVal(lfirst(lc)));
+		}
 	}
 	else if (con->contype == CONSTR_CHECK && expression != NULL)
 	{

@@ -80,7 +80,11 @@ state_names(List *names)
 
 	initStringInfo(&buf);
 	foreach(lc, names)
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", strVal(lfirst(lc)));
+	{
+		if (buf.len > 0)
+			appendStringInfoString(&buf, ", ");
+		appendStringInfoString(&buf, strVal(lfirst(lc)));
+	}
 	return buf.data;
 }
 
