@@ -158,6 +158,7 @@
 		 node_ != &(list)->head && \
 		 ((proclock) = dlist_container(PROCLOCK, procLink, node_), true); \
 		 node_ = node_->prev)
+#define COMPAT_NO_PROCLOCKS(list)	dlist_is_empty(list)
 #else
 #define COMPAT_FOREACH_PROCLOCK(proclock, list) \
 	for ((proclock) = (PROCLOCK *) SHMQueueNext(list, list, offsetof(PROCLOCK, procLink)); \
@@ -169,6 +170,7 @@
 		 (proclock) != NULL; \
 		 (proclock) = (PROCLOCK *) SHMQueuePrev(list, &(proclock)->procLink, \
 												offsetof(PROCLOCK, procLink)))
+#define COMPAT_NO_PROCLOCKS(list)	SHMQueueEmpty(list)
 #endif
 
 /* Whether a role may look up names in a schema. */

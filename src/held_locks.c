@@ -10,6 +10,8 @@
  * Order of the lightweight locks: the fast-path slots first, then partition
  * after partition, one at a time. Another backend may move one of our fast-path
  * locks to the shared table in between: it is then seen in both, never in none.
+ * That is all that others do to our lists, and what they moved before the slots
+ * were read is seen after it; so a list that is empty then needs no lock.
  */
 #include "postgres.h"
 
@@ -80,6 +82,8 @@ held_locks_read_shared(HeldLocksList *list)
 		LWLock	   *partition = LockHashPartitionLockByIndex(i);
 		PROCLOCK   *proclock;
 
+		if (COMPAT_NO_PROCLOCKS(&MyProc->myProcLocks[i]))
+			continue;
 		LWLockAcquire(partition, LW_SHARED);
 		COMPAT_FOREACH_PROCLOCK(proclock, &MyProc->myProcLocks[i])
 		{
