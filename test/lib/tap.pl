@@ -7,6 +7,8 @@
 # no valid plan as one failed, beside the assertions that it made. PG_TEST_BOUND:
 # the bound of a file, in seconds.
 #
+# Files that take long come first, so that none of them is left alone at the end.
+#
 # TEST_UNTIL=seconds since 1970: no file is begun after that; each that is left
 # counts as one skipped.
 
@@ -20,6 +22,10 @@ my ($counts, @files) = @ARGV;
 my $bound = $ENV{PG_TEST_BOUND} // 1200;
 my $jobs  = $ENV{PG_TEST_JOBS} // 3;
 my $until = $ENV{TEST_UNTIL} || 0;
+
+my %long = map { $_ => 1 } qw(740_hostile_server 710_equality 634_packages 430_debian_schemas 720_fuzz 400_readme
+  543_stepwise_deaf_client 735_restore_from_older 736_pg_upgrade 108_runner_scale 630_runner_sh 665_whole_path);
+@files = ((grep { $long{ basename($_, '.pl') } } @files), (grep { !$long{ basename($_, '.pl') } } @files));
 
 my $harness = TAP::Harness->new({
 	verbosity => 0,

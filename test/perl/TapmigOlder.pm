@@ -257,6 +257,7 @@ sub ledger_goes_on
 	verify_is_clean($node, $name, %db);
 	my ($exit, $out, $err) = run_tapmig($node, [ 'status', '--dir', $dir ], %db);
 	is(join(' ', $out =~ /^(\d+) .*? (?:applied|interrupted|pending|missing)\b/mg), '001 002 003 004 005 006 007 009 010 011', "$name: status has them all") or diag "$out$err";
+	is(valid($node, 'app.items_a', %db), undef, "$name: an INVALID index is not dumped");
 	for my $file (sort grep { /^00/ } keys %files)
 	{
 		my ($label) = $file =~ /^(.*)\.sql\z/;
