@@ -17,6 +17,8 @@
 
 /* ---- the state of the script: lint_state.c, lint_relation.c, lint_catalog.c */
 
+typedef struct LintRelation LintRelation;
+
 /* A column as the script finds it at this statement. */
 typedef struct LintColumn
 {
@@ -50,7 +52,8 @@ typedef struct LintConstraint
 
 typedef struct LintIndex
 {
-	Oid			oid;			/* InvalidOid: made by this script */
+	Oid			oid;			/* InvalidOid: made by this script ... */
+	LintRelation *made;			/* ... as this relation; NULL: with its table */
 	char	   *name;			/* NULL: the server will choose one */
 	bool		valid;
 	bool		unique;
@@ -66,7 +69,7 @@ typedef struct LintSize
 	bool		empty;
 } LintSize;
 
-typedef struct LintRelation
+struct LintRelation
 {
 	char	   *schema;
 	char	   *name;			/* both as they are at this statement */
@@ -97,6 +100,7 @@ typedef struct LintRelation
 	bool		have_indexes;
 	List	   *indexes;
 	PartitionSpec *partition_by;	/* of a new one */
+	LintRelation *table;		/* of a new index */
 
 	bool		has_children;	/* has had some, in the catalogs */
 	bool		have_keys_to;
@@ -112,7 +116,7 @@ typedef struct LintRelation
 	char	   *size_texts[2];	/* alone, with children */
 	char	   *label;
 	int			label_age;
-} LintRelation;
+};
 
 /* A type that the script made, or an enum that it has added to. */
 typedef struct LintType
@@ -366,6 +370,17 @@ extern void lint_follow(Lint *lint, Node *node);
 extern void lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
 extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
+
+/* lint_index.c: what a script does to indexes */
+extern LintIndex *lint_index_add(Lint *lint, LintRelation *rel, const char *name,
+								 bool unique, bool partial, List *keys);
+extern void lint_index_make(Lint *lint, LintRelation *rel, LintIndex *index);
+extern void lint_index_create(Lint *lint, IndexStmt *stmt);
+extern void lint_index_drop(Lint *lint, LintRelation *index);
+extern void lint_index_drop_all(Lint *lint, LintRelation *rel);
+extern void lint_index_lose(Lint *lint, LintIndex *index);
+extern void lint_index_lose_constraint(Lint *lint, LintRelation *rel, Oid oid,
+									   const char *name);
 
 /* lint_session.c: what a script SETs */
 extern void lint_session_begin(Lint *lint);

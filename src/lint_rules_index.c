@@ -46,12 +46,14 @@ check_fanout(LintCheck *c)
 		lint_find(c, c->rel, ShareLock, NULL);
 }
 
-/* The table of an index that was there before; NULL: no such thing. */
+/* The table of an index; NULL: no such thing. */
 static LintRelation *
 index_table(LintCheck *c, LintRelation *index)
 {
 	Oid			table;
 
+	if (index != NULL && index->table != NULL)
+		return index->table;
 	if (!lint_is_old(index) || (index->relkind != RELKIND_INDEX &&
 								index->relkind != RELKIND_PARTITIONED_INDEX))
 		return NULL;

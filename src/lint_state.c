@@ -11,11 +11,11 @@
 
 #include <limits.h>
 
-#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
@@ -89,23 +89,6 @@ state_names(List *names)
 }
 
 static void
-state_add_index(Lint *lint, LintRelation *rel, const char *name, bool unique,
-				bool partial, List *keys)
-{
-	LintIndex  *index;
-
-	/* What the catalogs have comes first. */
-	(void) lint_indexes(lint, rel);
-	index = lint_alloc(lint, sizeof(LintIndex));
-	index->name = name == NULL ? NULL : lint_strdup(lint, name);
-	index->valid = true;
-	index->unique = unique;
-	index->partial = partial;
-	index->keys = keys;
-	rel->indexes = lint_append(lint, rel->indexes, index);
-}
-
-static void
 state_set_not_null(Lint *lint, LintRelation *rel, List *names)
 {
 	ListCell   *lc;
@@ -130,6 +113,24 @@ state_constraint_type(ConstrType type)
 		type == CONSTR_NOTNULL && COMPAT_NOT_NULL_IS_CONSTRAINT ? COMPAT_CONSTRAINT_NOTNULL : '\0';
 }
 
+/* The name of a primary key's or unique constraint's index, which is the constraint's. */
+static char *
+state_constraint_name(LintRelation *rel, Constraint *con, List *keys)
+{
+	StringInfoData columns;
+	ListCell   *lc;
+
+	if (con->conname != NULL)
+		return con->conname;
+	if (con->indexname != NULL)
+		return con->indexname;
+	initStringInfo(&columns);
+	foreach(lc, con->contype == CONSTR_PRIMARY ? NIL : list_concat_copy(keys, con->including))
+		appendStringInfo(&columns, "%s%s", columns.len > 0 ? "_" : "", strVal(lfirst(lc)));
+	return makeObjectName(rel->name, columns.len > 0 ? columns.data : NULL,
+						  con->contype == CONSTR_PRIMARY ? "pkey" : "key");
+}
+
 /* A constraint of a relation; keys are the columns of a column's own one. */
 static void
 state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
@@ -150,7 +151,8 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	if (rel->is_new && con->contype != CONSTR_FOREIGN)
 	{
 		if (con->contype == CONSTR_PRIMARY || con->contype == CONSTR_UNIQUE)
-			state_add_index(lint, rel, con->conname, true, false, state_numbers(lint, rel, keys));
+			(void) lint_index_add(lint, rel, state_constraint_name(rel, con, keys), true, false,
+								   state_numbers(lint, rel, keys));
 		return;
 	}
 
@@ -168,8 +170,10 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	{
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
+			if (made->name == NULL)
+				made->name = lint_strdup(lint, state_constraint_name(rel, con, keys));
 			if (con->indexname == NULL)
-				state_add_index(lint, rel, con->conname, true, false, made->keys);
+				lint_index_make(lint, rel, lint_index_add(lint, rel, made->name, true, false, made->keys));
 			if (con->contype == CONSTR_PRIMARY)
 				state_set_not_null(lint, rel, keys);
 			break;
@@ -262,7 +266,7 @@ state_drop_column(Lint *lint, LintRelation *rel, const char *name)
 		LintIndex  *index = lfirst(lc);
 
 		if (list_member_int(index->keys, column->attnum))
-			index->gone = true;
+			lint_index_lose(lint, index);
 	}
 	column->name = NULL;
 }
@@ -296,22 +300,16 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			break;
 		case AT_DropConstraint:
 			constraint = lint_constraint(lint, rel, cmd->name);
+			if (constraint == NULL || !OidIsValid(constraint->index))
+				lint_index_lose_constraint(lint, rel, InvalidOid, cmd->name);
+			else
+				lint_index_lose_constraint(lint, rel, constraint->index, cmd->name);
 			if (constraint == NULL)
 				break;
 			constraint->gone = true;
 			if (constraint->type == CONSTRAINT_FOREIGN && OidIsValid(constraint->other_table))
 				lint_hold(lint, lint_relation_by_oid(lint, constraint->other_table),
 						  AccessExclusiveLock);
-			if (OidIsValid(constraint->index))
-			{
-				ListCell   *lc;
-
-				foreach(lc, lint_indexes(lint, rel))
-				{
-					if (((LintIndex *) lfirst(lc))->oid == constraint->index)
-						((LintIndex *) lfirst(lc))->gone = true;
-				}
-			}
 			break;
 		case AT_SetNotNull:
 			column = lint_column(lint, rel, cmd->name);
@@ -423,55 +421,6 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 }
 
 static void
-state_create_index(Lint *lint, IndexStmt *stmt)
-{
-	LintRelation *rel = lint_relation(lint, stmt->relation);
-	List	   *keys = NIL;
-	RangeVar	name;
-	ListCell   *lc;
-
-	if (rel == NULL)
-		return;
-	foreach(lc, stmt->indexParams)
-	{
-		IndexElem  *element = lfirst_node(IndexElem, lc);
-		LintColumn *column = element->name == NULL ? NULL :
-			lint_column(lint, rel, element->name);
-
-		keys = lint_append_int(lint, keys, column == NULL ? 0 : column->attnum);
-	}
-	state_add_index(lint, rel, stmt->idxname, stmt->unique, stmt->whereClause != NULL, keys);
-	lint_hold(lint, rel, stmt->concurrent ? ShareUpdateExclusiveLock : ShareLock);
-
-	if (stmt->idxname == NULL)
-		return;
-	name = *stmt->relation;
-	name.schemaname = rel->schema;
-	name.relname = stmt->idxname;
-	if (!stmt->if_not_exists || lint_relation_at(lint, rel->schema, stmt->idxname) == NULL)
-		lint_relation_make(lint, &name, rel->relkind == RELKIND_PARTITIONED_TABLE ?
-						   RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
-}
-
-/* An index is dropped: its table's list forgets it. */
-static void
-state_drop_index(Lint *lint, LintRelation *index)
-{
-	Oid			table = OidIsValid(index->oid) ? IndexGetRelation(index->oid, true) : InvalidOid;
-	LintRelation *rel = OidIsValid(table) ? lint_relation_by_oid(lint, table) : NULL;
-	ListCell   *lc;
-
-	if (rel == NULL)
-		return;
-	foreach(lc, lint_indexes(lint, rel))
-	{
-		if (((LintIndex *) lfirst(lc))->oid == index->oid)
-			((LintIndex *) lfirst(lc))->gone = true;
-	}
-	lint_hold(lint, rel, lint->shape->concurrently ? ShareUpdateExclusiveLock : AccessExclusiveLock);
-}
-
-static void
 state_drop(Lint *lint, DropStmt *stmt)
 {
 	ListCell   *lc;
@@ -492,10 +441,14 @@ state_drop(Lint *lint, DropStmt *stmt)
 				if (rel == NULL)
 					break;
 				if (stmt->removeType == OBJECT_INDEX)
-					state_drop_index(lint, rel);
+					lint_index_drop(lint, rel);
 				else
+				{
 					lint_hold(lint, rel, AccessExclusiveLock);
-				lint_relation_drop(lint, rel);
+					lint_index_drop_all(lint, rel);
+				}
+				if (!rel->gone)
+					lint_relation_drop(lint, rel);
 				break;
 			case OBJECT_FUNCTION:
 			case OBJECT_PROCEDURE:
@@ -688,7 +641,7 @@ lint_follow(Lint *lint, Node *node)
 				lint_relation_make(lint, ((CreateSeqStmt *) node)->sequence, RELKIND_SEQUENCE);
 			break;
 		case T_IndexStmt:
-			state_create_index(lint, (IndexStmt *) node);
+			lint_index_create(lint, (IndexStmt *) node);
 			break;
 		case T_AlterTableStmt:
 			{

@@ -1,0 +1,189 @@
+/*
+ * lint_index.c
+ *		What a script does to indexes: those that it makes, by whatever name, and
+ *		those that go with a table, a constraint, a column or by themselves.
+ *
+ * An index of the script is a relation as any other, which can be dropped and
+ * renamed, and an entry of its table's list.
+ */
+#include "postgres.h"
+
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_target.h"
+
+#include "lint_internal.h"
+
+/* Adds an index of the script to its table's list. */
+LintIndex *
+lint_index_add(Lint *lint, LintRelation *rel, const char *name, bool unique,
+			   bool partial, List *keys)
+{
+	LintIndex  *index;
+
+	/* What the catalogs have comes first. */
+	(void) lint_indexes(lint, rel);
+	index = lint_alloc(lint, sizeof(LintIndex));
+	index->name = name == NULL ? NULL : lint_strdup(lint, name);
+	index->valid = true;
+	index->unique = unique;
+	index->partial = partial;
+	index->keys = keys;
+	rel->indexes = lint_append(lint, rel->indexes, index);
+	return index;
+}
+
+static bool
+index_has_name(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The columns of an index as its name has them, joined; see ChooseIndexColumnNames(). */
+static char *
+index_columns(IndexStmt *stmt)
+{
+	List	   *names = NIL;
+	StringInfoData joined;
+	ListCell   *lc;
+
+	initStringInfo(&joined);
+	foreach(lc, list_concat_copy(stmt->indexParams, stmt->indexIncludingParams))
+	{
+		IndexElem  *element = lfirst_node(IndexElem, lc);
+		char	   *first = element->name != NULL ? element->name : FigureIndexColname(element->expr);
+		char	   *name = first == NULL ? "expr" : first;
+
+		for (int i = 1; index_has_name(names, name); i++)
+			name = psprintf("%s%d", first == NULL ? "expr" : first, i);
+		names = lappend(names, name);
+		appendStringInfo(&joined, "%s%s", joined.len > 0 ? "_" : "", name);
+	}
+	return joined.data;
+}
+
+/* A name that the server chooses for an index, as ChooseRelationName() makes it. */
+static char *
+index_name(Lint *lint, LintRelation *rel, const char *columns)
+{
+	char	   *name = makeObjectName(rel->name, columns, "idx");
+
+	for (int i = 1; lint_relation_at(lint, rel->schema, name) != NULL; i++)
+		name = makeObjectName(rel->name, columns, psprintf("idx%d", i));
+	return name;
+}
+
+/*
+ * A new index gets a relation of its own, so that it can be dropped and renamed.
+ * That of a new table's constraint does without.
+ */
+void
+lint_index_make(Lint *lint, LintRelation *rel, LintIndex *index)
+{
+	RangeVar   *name = makeRangeVar(rel->schema, index->name, -1);
+
+	name->relpersistence = rel->persistence;
+	index->made = lint_relation_make(lint, name, rel->relkind == RELKIND_PARTITIONED_TABLE ?
+									 RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
+	if (index->made != NULL)
+		index->made->table = rel;
+}
+
+/* An index is dropped, by itself or with what it belongs to: its name is free. */
+void
+lint_index_lose(Lint *lint, LintIndex *index)
+{
+	LintRelation *lost = OidIsValid(index->oid) ? lint_relation_by_oid(lint, index->oid) : index->made;
+
+	index->gone = true;
+	if (lost != NULL && !lost->gone)
+		lint_relation_drop(lint, lost);
+}
+
+/* The index of a constraint that is dropped; oid: of an old one. */
+void
+lint_index_lose_constraint(Lint *lint, LintRelation *rel, Oid oid, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_indexes(lint, rel))
+	{
+		LintIndex  *index = lfirst(lc);
+
+		if (OidIsValid(oid) ? index->oid == oid :
+			!OidIsValid(index->oid) && index->name != NULL && strcmp(index->name, name) == 0)
+			lint_index_lose(lint, index);
+	}
+}
+
+/* CREATE INDEX */
+void
+lint_index_create(Lint *lint, IndexStmt *stmt)
+{
+	LintRelation *rel = lint_relation(lint, stmt->relation);
+	List	   *keys = NIL;
+	LintIndex  *index;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return;
+	lint_hold(lint, rel, stmt->concurrent ? ShareUpdateExclusiveLock : ShareLock);
+	if (stmt->if_not_exists && stmt->idxname != NULL &&
+		lint_relation_at(lint, rel->schema, stmt->idxname) != NULL)
+		return;
+	foreach(lc, stmt->indexParams)
+	{
+		IndexElem  *element = lfirst_node(IndexElem, lc);
+		LintColumn *column = element->name == NULL ? NULL :
+			lint_column(lint, rel, element->name);
+
+		keys = lint_append_int(lint, keys, column == NULL ? 0 : column->attnum);
+	}
+	index = lint_index_add(lint, rel, stmt->idxname != NULL ? stmt->idxname :
+						   index_name(lint, rel, index_columns(stmt)),
+						   stmt->unique, stmt->whereClause != NULL, keys);
+	lint_index_make(lint, rel, index);
+}
+
+/* DROP INDEX: its table is locked, and forgets it. */
+void
+lint_index_drop(Lint *lint, LintRelation *index)
+{
+	Oid			table = OidIsValid(index->oid) ? IndexGetRelation(index->oid, true) : InvalidOid;
+	LintRelation *rel = index->table != NULL ? index->table :
+		OidIsValid(table) ? lint_relation_by_oid(lint, table) : NULL;
+	ListCell   *lc;
+
+	if (rel == NULL)
+		return;
+	foreach(lc, lint_indexes(lint, rel))
+	{
+		LintIndex  *known = lfirst(lc);
+
+		if (index->is_new ? known->made == index : known->oid == index->oid)
+			lint_index_lose(lint, known);
+	}
+	lint_hold(lint, rel, lint->shape->concurrently ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+}
+
+/* A table's indexes go with it. */
+void
+lint_index_drop_all(Lint *lint, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	if (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE &&
+		rel->relkind != RELKIND_MATVIEW)
+		return;
+	foreach(lc, lint_indexes(lint, rel))
+		lint_index_lose(lint, lfirst(lc));
+}
