@@ -133,6 +133,7 @@ typedef struct LintType
 typedef struct LintForeignKey
 {
 	LintRelation *rel;
+	LintConstraint *constraint;
 	LintRelation *other;		/* NULL: unknown */
 	List	   *keys;			/* attribute numbers in rel */
 	char	   *columns;		/* for messages */
@@ -381,6 +382,9 @@ extern void lint_index_drop_all(Lint *lint, LintRelation *rel);
 extern void lint_index_lose(Lint *lint, LintIndex *index);
 extern void lint_index_lose_constraint(Lint *lint, LintRelation *rel, Oid oid,
 									   const char *name);
+
+/* lint_truncate.c */
+extern void lint_follow_truncate(Lint *lint, TruncateStmt *stmt);
 
 /* lint_session.c: what a script SETs */
 extern void lint_session_begin(Lint *lint);

@@ -182,6 +182,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 				LintForeignKey *key = lint_alloc(lint, sizeof(LintForeignKey));
 
 				key->rel = rel;
+				key->constraint = made;
 				key->other = lint_relation(lint, con->pktable);
 				made->other_table = key->other == NULL ? InvalidOid : key->other->oid;
 				key->keys = made->keys;
@@ -755,16 +756,7 @@ lint_follow(Lint *lint, Node *node)
 				lint_hold(lint, lint_relation(lint, lfirst(lc)), ((LockStmt *) node)->mode);
 			break;
 		case T_TruncateStmt:
-			foreach(lc, ((TruncateStmt *) node)->relations)
-			{
-				rel = lint_relation(lint, lfirst(lc));
-				lint_hold(lint, rel, AccessExclusiveLock);
-				if (rel != NULL)
-				{
-					rel->emptied = true;
-					rel->filled = false;
-				}
-			}
+			lint_follow_truncate(lint, (TruncateStmt *) node);
 			break;
 		case T_InsertStmt:
 			rel = lint_relation(lint, ((InsertStmt *) node)->relation);

@@ -7,6 +7,23 @@ CREATE TABLE teams (id int PRIMARY KEY, name text);
 CREATE TABLE agents (id int PRIMARY KEY, team int, note text, UNIQUE (note));
 INSERT INTO teams SELECT i, i FROM generate_series(1, 50) i;
 INSERT INTO agents SELECT i, i, i FROM generate_series(1, 50) i;
+CREATE TABLE head (id int PRIMARY KEY, n int);
+CREATE TABLE line (id int PRIMARY KEY, head int CONSTRAINT line_head REFERENCES head, n int);
+CREATE TABLE detail (line int CONSTRAINT detail_line REFERENCES line, n int);
+CREATE TABLE parent (id int PRIMARY KEY, n int);
+CREATE TABLE child () INHERITS (parent);
+CREATE TABLE parted (id int PRIMARY KEY, n int) PARTITION BY LIST (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2) PARTITION BY LIST (id);
+CREATE TABLE parted_2_2 PARTITION OF parted_2 FOR VALUES IN (2);
+CREATE TABLE of_parted (parted int REFERENCES parted, n int);
+INSERT INTO head SELECT i, i FROM generate_series(1, 50) i;
+INSERT INTO line SELECT i, i, i FROM generate_series(1, 50) i;
+INSERT INTO detail SELECT i, i FROM generate_series(1, 50) i;
+INSERT INTO parent SELECT i, i FROM generate_series(1, 50) i;
+INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
+INSERT INTO parted SELECT i, i FROM generate_series(1, 2) i;
+INSERT INTO of_parted SELECT 1, i FROM generate_series(1, 50) i;
 
 CREATE TABLE cases (n int GENERATED ALWAYS AS IDENTITY, script text, finds text);
 INSERT INTO cases (script, finds) VALUES
@@ -35,7 +52,26 @@ INSERT INTO cases (script, finds) VALUES
 ('ALTER TABLE agents ADD FOREIGN KEY (team) REFERENCES teams NOT VALID; CREATE INDEX CONCURRENTLY IF NOT EXISTS agents_note_key ON agents (team)',
 	'1:fk-locks-referenced-table=warning 1:fk-missing-index=warning'),
 ('DROP TABLE agents; CREATE TABLE agents (team int REFERENCES teams); CREATE INDEX IF NOT EXISTS agents_pkey ON agents (team)',
-	'2:fk-locks-referenced-table=warning');
+	'2:fk-locks-referenced-table=warning'),
+-- TRUNCATE empties what CASCADE reaches, and what inherits
+('TRUNCATE head CASCADE; ALTER TABLE line ALTER n TYPE bigint; ALTER TABLE detail ALTER n TYPE bigint', ''),
+('TRUNCATE detail; ALTER TABLE line ALTER n TYPE bigint',
+	'2:alter-type-rewrite=error'),
+('ALTER TABLE detail DROP CONSTRAINT detail_line; VACUUM teams; TRUNCATE head CASCADE; ALTER TABLE line ALTER n TYPE bigint; ALTER TABLE detail ALTER n TYPE bigint',
+	'1:drop-constraint=warning 5:alter-type-rewrite=error'),
+('ALTER TABLE teams ADD CONSTRAINT k FOREIGN KEY (id) REFERENCES head NOT VALID; VACUUM teams; TRUNCATE head CASCADE; ALTER TABLE teams ALTER name TYPE varchar(9)',
+	'1:fk-locks-referenced-table=warning'),
+('ALTER TABLE teams ADD CONSTRAINT k FOREIGN KEY (id) REFERENCES head NOT VALID; ALTER TABLE teams DROP CONSTRAINT k; VACUUM teams; TRUNCATE head CASCADE; ALTER TABLE teams ALTER name TYPE varchar(9)',
+	'1:fk-locks-referenced-table=warning 5:alter-type-rewrite=error'),
+('TRUNCATE parent; ALTER TABLE child ADD CHECK (n > 0)', ''),
+('TRUNCATE ONLY parent; ALTER TABLE child ADD CHECK (n > 0)',
+	'2:check-not-not-valid=error 2:statement-after-access-exclusive=warning'),
+('TRUNCATE ONLY parent; ALTER TABLE parent ADD CHECK (n > 0)',
+	'2:check-not-not-valid=error'),
+('TRUNCATE ONLY parent; ALTER TABLE ONLY parent ADD CHECK (n > 0) NO INHERIT', ''),
+('TRUNCATE parted CASCADE; ALTER TABLE parted_1 ADD CHECK (n > 0); ALTER TABLE parted_2_2 ADD CHECK (n > 0); ALTER TABLE of_parted ADD CHECK (n > 0)', ''),
+('TRUNCATE parted_1 CASCADE; ALTER TABLE of_parted ADD CHECK (n > 0); ALTER TABLE parted_2_2 ADD CHECK (n > 0)',
+	'3:check-not-not-valid=warning');
 SELECT n, script, finds AS expected, found
 FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
 	FROM tapmig.lint(script)) AS f
