@@ -80,6 +80,7 @@ struct LintRelation
 	bool		gone;
 	bool		emptied;		/* truncated by this script */
 	bool		filled;			/* the script has put rows into it */
+	int			unfilled_since; /* REFRESH ... WITH NO DATA, from 1; 0: none */
 	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
 	int			renamed_step;	/* renamed in this step, from 1; 0: not */
 	bool		has_policy;		/* given one by this script */

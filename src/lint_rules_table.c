@@ -137,7 +137,11 @@ check_refresh(LintCheck *c)
 	bool		usable = false;
 	ListCell   *lc;
 
-	if (stmt->concurrent || stmt->skipData || !lint_has_rows(c->lint, c->rel))
+	if (stmt->concurrent || stmt->skipData)
+		return;
+	if (c->rel != NULL)
+		c->rel->emptied = false;	/* by this script or not: it is filled now */
+	if (!lint_has_rows(c->lint, c->rel))
 		return;
 	foreach(lc, lint_indexes(c->lint, c->rel))
 	{
@@ -149,6 +153,36 @@ check_refresh(LintCheck *c)
 	}
 	lint_find(c, c->rel, AccessExclusiveLock, usable ? NULL :
 			  "CONCURRENTLY needs a unique index on columns, which it has not");
+}
+
+static bool
+is_populated(Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_class) GETSTRUCT(tuple))->relispopulated;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/* What the step has left unfilled, though it could be read before. */
+static void
+check_unfilled(LintCheck *c)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->lint->held)
+	{
+		LintRelation *rel = lfirst(lc);
+		int			since = rel->unfilled_since;
+
+		rel->unfilled_since = 0;
+		if (since > 0 && !rel->gone && rel->relkind == RELKIND_MATVIEW && is_populated(rel->oid))
+			lint_find_at(c, since - 1, LINT_ERROR, rel, AccessExclusiveLock, NULL);
+	}
 }
 
 typedef struct SourceWalk
@@ -437,6 +471,9 @@ const LintRule lint_rules_table[] = {
 	{"refresh-matview-blocking", LINT_SCAN, {{T_RefreshMatViewStmt, LINT_ANY}}, check_refresh,
 		"while it is filled: whoever reads it waits",
 	"REFRESH MATERIALIZED VIEW CONCURRENTLY; it needs a unique index."},
+	{"refresh-matview-blocking", LINT_ALWAYS_ERROR, {{LINT_END_OF_STEP, LINT_ANY}}, check_unfilled,
+		"to empty it: from then on whoever reads it gets an error, until it is refreshed",
+	"REFRESH MATERIALIZED VIEW CONCURRENTLY; to change it, make another one, and rename both in one script."},
 	{"matview-or-ctas-with-data", LINT_ALWAYS_NOTICE, {{T_CreateTableAsStmt, LINT_ANY}},
 		check_with_data,
 		"while it is read; what the transaction has locked before stays locked",

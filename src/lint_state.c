@@ -744,8 +744,14 @@ lint_follow(Lint *lint, Node *node)
 					  AccessExclusiveLock);
 			break;
 		case T_RefreshMatViewStmt:
-			lint_hold(lint, lint_relation(lint, ((RefreshMatViewStmt *) node)->relation),
-					  ((RefreshMatViewStmt *) node)->concurrent ? ExclusiveLock : AccessExclusiveLock);
+			rel = lint_relation(lint, ((RefreshMatViewStmt *) node)->relation);
+			lint_hold(lint, rel, ((RefreshMatViewStmt *) node)->concurrent ?
+					  ExclusiveLock : AccessExclusiveLock);
+			if (rel != NULL)
+			{
+				rel->emptied = ((RefreshMatViewStmt *) node)->skipData;
+				rel->unfilled_since = rel->emptied ? lint->statement + 1 : 0;
+			}
 			break;
 		case T_ClusterStmt:
 			lint_hold(lint, lint_relation(lint, ((ClusterStmt *) node)->relation),

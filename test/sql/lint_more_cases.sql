@@ -24,6 +24,8 @@ INSERT INTO parent SELECT i, i FROM generate_series(1, 50) i;
 INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
 INSERT INTO parted SELECT i, i FROM generate_series(1, 2) i;
 INSERT INTO of_parted SELECT 1, i FROM generate_series(1, 50) i;
+CREATE MATERIALIZED VIEW kept AS SELECT id, n FROM head;
+CREATE MATERIALIZED VIEW unfilled AS SELECT id, n FROM head WITH NO DATA;
 
 CREATE TABLE cases (n int GENERATED ALWAYS AS IDENTITY, script text, finds text);
 INSERT INTO cases (script, finds) VALUES
@@ -71,7 +73,19 @@ INSERT INTO cases (script, finds) VALUES
 ('TRUNCATE ONLY parent; ALTER TABLE ONLY parent ADD CHECK (n > 0) NO INHERIT', ''),
 ('TRUNCATE parted CASCADE; ALTER TABLE parted_1 ADD CHECK (n > 0); ALTER TABLE parted_2_2 ADD CHECK (n > 0); ALTER TABLE of_parted ADD CHECK (n > 0)', ''),
 ('TRUNCATE parted_1 CASCADE; ALTER TABLE of_parted ADD CHECK (n > 0); ALTER TABLE parted_2_2 ADD CHECK (n > 0)',
-	'3:check-not-not-valid=warning');
+	'3:check-not-not-valid=warning'),
+-- a materialized view without data, when the step ends
+('REFRESH MATERIALIZED VIEW kept WITH NO DATA',
+	'1:refresh-matview-blocking=error'),
+('REFRESH MATERIALIZED VIEW kept WITH NO DATA; CREATE INDEX ON kept (id)',
+	'1:refresh-matview-blocking=error'),
+('REFRESH MATERIALIZED VIEW kept WITH NO DATA; VACUUM teams; REFRESH MATERIALIZED VIEW kept',
+	'1:refresh-matview-blocking=error 3:refresh-matview-blocking=error'),
+('REFRESH MATERIALIZED VIEW kept WITH NO DATA; CREATE INDEX ON kept (id); REFRESH MATERIALIZED VIEW kept',
+	'3:refresh-matview-blocking=error'),
+('REFRESH MATERIALIZED VIEW kept WITH NO DATA; DROP MATERIALIZED VIEW kept', ''),
+('REFRESH MATERIALIZED VIEW unfilled WITH NO DATA', ''),
+('CREATE MATERIALIZED VIEW fresh AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW fresh WITH NO DATA', '');
 SELECT n, script, finds AS expected, found
 FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
 	FROM tapmig.lint(script)) AS f

@@ -100,7 +100,7 @@ for my $rule (@rules)
 	my $id       = $rule->{id};
 	my $database = 'lint_' . $n++;
 	my @good     = grep { $_->[0] eq 'good' } @{ $rule->{blocks} };
-	my ($bad)    = map { $_->[1] } grep { $_->[0] eq 'bad' } @{ $rule->{blocks} };
+	my ($bad, @more) = map { $_->[1] } grep { $_->[0] eq 'bad' } @{ $rule->{blocks} };
 	my ($given)  = map { $_->[1] } grep { $_->[0] eq 'given' } @{ $rule->{blocks} };
 	my ($which, $version) = $rule->{tag} =~ /PostgreSQL (from|before) (\d+)/;
 
@@ -115,6 +115,11 @@ for my $rule (@rules)
 	}
 	my @found = findings($database, $bad);
 	ok((grep { $_ eq $id } @found), "$id: the bad example") or diag("found: @found");
+	for my $sql (@more)
+	{
+		@found = findings($database, $sql);
+		ok((grep { $_ eq $id } @found), "$id: another bad example") or diag("found: @found");
+	}
 
 	# A statement that stands alone takes the very lock that the rule claims.
 	my $claim = sql_try($node, 'SELECT relation, lock_mode FROM tapmig.lint($1) WHERE rule = $2',
