@@ -19,12 +19,17 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
@@ -39,12 +44,15 @@
 #include "parser/parse_expr.h"
 #include "parser/parse_relation.h"
 #include "parser/parse_type.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
@@ -516,30 +524,88 @@ data_loss_alter_column(DataLoss *loss, Relation relation, AlterTableCmd *command
 	}
 }
 
+static Oid
+data_loss_type_of_table(Oid relation)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			type;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	type = ((Form_pg_class) GETSTRUCT(tuple))->reloftype;
+	ReleaseSysCache(tuple);
+	return type;
+}
+
+/* The tables of a composite type, which ALTER TYPE ... CASCADE alters too. */
+static List *
+data_loss_typed_tables(Oid relation)
+{
+	List	   *tables = NIL;
+	Oid			type = get_rel_type_id(relation);
+	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(TypeRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(type));
+	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		/* Others have a column of the type. */
+		if (form->classid == RelationRelationId && form->objsubid == 0 &&
+			data_loss_type_of_table(form->objid) == type)
+			tables = list_append_unique_oid(tables, form->objid);
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+	return tables;
+}
+
+/* Whether a part of the statement changes a column's type in tables. */
+static bool
+data_loss_changes_type(AlterTableStmt *statement, AlterTableCmd *command)
+{
+	return command->subtype == AT_AlterColumnType &&
+		(statement->objtype == OBJECT_TABLE ||
+		 (statement->objtype == OBJECT_TYPE && command->behavior == DROP_CASCADE));
+}
+
 /*
- * Looks at the columns whose type an ALTER TABLE is about to change, under the
- * lock that it would take next. text: the statement's. Errors: what it would raise
- * itself when it looks for its table, and interrupts.
+ * Looks at the columns whose type an ALTER TABLE, or an ALTER TYPE with CASCADE, is
+ * about to change, under the lock that it would take next. text: the statement's.
+ * Errors: what it would raise itself when it looks for its table, and interrupts.
  */
 void
 data_loss_before_alter(DataLoss *loss, AlterTableStmt *statement, const char *text)
 {
 	LOCKMODE	lock = AlterTableGetLockLevel(statement->cmds);
 	bool		changes = false;
-	Oid			table;
-	List	   *tables;
+	Oid			named;
+	List	   *tables = NIL;
 	ListCell   *lc;
 	ListCell   *lc2;
 
 	foreach(lc, statement->cmds)
-		changes = changes || ((AlterTableCmd *) lfirst(lc))->subtype == AT_AlterColumnType;
-	if (!changes || statement->objtype != OBJECT_TABLE)
+		changes = changes || data_loss_changes_type(statement, lfirst(lc));
+	if (!changes)
 		return;
-	table = AlterTableLookupRelation(statement, lock);
-	if (!OidIsValid(table))
+	named = AlterTableLookupRelation(statement, lock);
+	if (!OidIsValid(named))
 		return;
-	tables = statement->relation->inh ?
-		find_all_inheritors(table, lock, NULL) : list_make1_oid(table);
+	foreach(lc, statement->objtype == OBJECT_TYPE ? data_loss_typed_tables(named) :
+			list_make1_oid(named))
+	{
+		LockRelationOid(lfirst_oid(lc), lock);
+		tables = list_concat_unique_oid(tables, statement->relation->inh || statement->objtype == OBJECT_TYPE ?
+										find_all_inheritors(lfirst_oid(lc), lock, NULL) :
+										list_make1_oid(lfirst_oid(lc)));
+	}
 	foreach(lc, tables)
 	{
 		Relation	relation = try_relation_open(lfirst_oid(lc), NoLock);
@@ -552,7 +618,7 @@ data_loss_before_alter(DataLoss *loss, AlterTableStmt *statement, const char *te
 		{
 			AlterTableCmd *command = lfirst(lc2);
 
-			if (command->subtype == AT_AlterColumnType)
+			if (data_loss_changes_type(statement, command))
 				data_loss_alter_column(loss, relation, command, text);
 		}
 		relation_close(relation, NoLock);
