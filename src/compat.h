@@ -221,6 +221,16 @@
 	index_beginscan(table, index, snapshot, n_keys, 0)
 #endif
 
+/* Whether an action of MERGE is one for matched rows, or for those of the target that are not. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_IS_MATCHED(action)	((action)->matchKind == MERGE_WHEN_MATCHED)
+#define COMPAT_IS_NOT_MATCHED_BY_SOURCE(action) \
+	((action)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#else
+#define COMPAT_IS_MATCHED(action)	((action)->matched)
+#define COMPAT_IS_NOT_MATCHED_BY_SOURCE(action)	false
+#endif
+
 /* A new row's entries in all indexes. */
 #if PG_VERSION_NUM >= 160000
 #define compat_insert_index_tuples(result, slot, estate) \

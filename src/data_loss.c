@@ -333,16 +333,90 @@ data_loss_brings_all(Plan *plan)
 	}
 }
 
-/* A ModifyTable of the plan: when it is a DELETE of all rows, looks at its tables. */
+/* Whether a plan reads each row of these tables, whatever it joins them with. */
+static bool
+data_loss_reads_all(Plan *plan, List *tables)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (plan == NULL)
+		return true;
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+		case T_TidRangeScan:
+			return !list_member_int(tables, ((Scan *) plan)->scanrelid) ||
+				(plan->qual == NIL &&
+				 (IsA(plan, SeqScan) || (IsA(plan, IndexScan) && ((IndexScan *) plan)->indexqual == NIL)));
+		case T_SubqueryScan:
+			return data_loss_reads_all(((SubqueryScan *) plan)->subplan, tables);
+		case T_Append:
+			foreach(lc, ((Append *) plan)->appendplans)
+			{
+				if (!data_loss_reads_all(lfirst(lc), tables))
+					return false;
+			}
+			return true;
+		default:
+			return data_loss_reads_all(plan->lefttree, tables) &&
+				data_loss_reads_all(plan->righttree, tables);
+	}
+}
+
+/* Whether the first actions of MERGE for such rows delete all that come. */
+static bool
+data_loss_actions_delete(List *actions, bool matched)
+{
+	ListCell   *lc;
+
+	foreach(lc, actions)
+	{
+		MergeAction *action = lfirst_node(MergeAction, lc);
+
+		if (!(matched ? COMPAT_IS_MATCHED(action) : COMPAT_IS_NOT_MATCHED_BY_SOURCE(action)))
+			continue;
+		if (action->commandType != CMD_DELETE)
+			return false;
+		if (action->qual == NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a MERGE deletes all rows of its target. */
+static bool
+data_loss_merge_deletes_all(ModifyTable *modify)
+{
+	bool		unmatched = true;
+	ListCell   *lc;
+
+	foreach(lc, modify->mergeActionLists)
+	{
+		if (!data_loss_actions_delete(lfirst(lc), true))
+			return false;
+		unmatched = unmatched && data_loss_actions_delete(lfirst(lc), false);
+	}
+	return unmatched ? data_loss_reads_all(outerPlan(modify), modify->resultRelations) :
+		data_loss_brings_all(outerPlan(modify));
+}
+
+/* A ModifyTable of the plan: when it deletes all rows, looks at its tables. */
 static void
 data_loss_delete(DataLoss *loss, PlannedStmt *statement, Plan *plan)
 {
 	ModifyTable *modify = (ModifyTable *) plan;
+	bool		merges = plan != NULL && IsA(plan, ModifyTable) && modify->operation == CMD_MERGE;
 	List	   *tables;
 	ListCell   *lc;
 
-	if (plan == NULL || !IsA(plan, ModifyTable) || modify->operation != CMD_DELETE ||
-		!data_loss_brings_all(outerPlan(plan)))
+	if (plan == NULL || !IsA(plan, ModifyTable) ||
+		!(merges ? data_loss_merge_deletes_all(modify) :
+		  modify->operation == CMD_DELETE && data_loss_brings_all(outerPlan(plan))))
 		return;
 	tables = list_copy(modify->resultRelations);
 	if (modify->rootRelation > 0)
@@ -352,7 +426,7 @@ data_loss_delete(DataLoss *loss, PlannedStmt *statement, Plan *plan)
 		Relation	relation = table_open(rt_fetch(lfirst_int(lc), statement->rtable)->relid,
 										  RowExclusiveLock);
 
-		data_loss_take(loss, DATA_LOSS_DELETE, relation, 0);
+		data_loss_take(loss, merges ? DATA_LOSS_MERGE : DATA_LOSS_DELETE, relation, 0);
 		table_close(relation, NoLock);
 	}
 }
@@ -396,7 +470,8 @@ data_loss_start(QueryDesc *query, int flags)
 		standard_ExecutorStart(query, flags);
 	loss = data_loss_watch();
 	if (loss != NULL && !(flags & EXEC_FLAG_EXPLAIN_ONLY) &&
-		(statement->commandType == CMD_DELETE || statement->hasModifyingCTE))
+		(statement->commandType == CMD_DELETE || statement->commandType == CMD_MERGE ||
+		 statement->hasModifyingCTE))
 		data_loss_before_delete(loss, statement);
 }
 

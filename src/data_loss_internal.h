@@ -19,6 +19,7 @@ typedef enum DataLossKind
 	DATA_LOSS_DROP,				/* DROP of a table or a column */
 	DATA_LOSS_TRUNCATE,
 	DATA_LOSS_DELETE,			/* DELETE without WHERE */
+	DATA_LOSS_MERGE,			/* MERGE that deletes every row */
 	DATA_LOSS_TYPE				/* ALTER COLUMN ... TYPE */
 } DataLossKind;
 

@@ -290,8 +290,10 @@ data_loss_sentence(const DataLossGroup *group)
 			break;
 		case DATA_LOSS_TRUNCATE:
 		case DATA_LOSS_DELETE:
+		case DATA_LOSS_MERGE:
 			appendStringInfo(&text, "%s empties table %s",
-							 top->kind == DATA_LOSS_TRUNCATE ? "TRUNCATE" : "DELETE without WHERE",
+							 top->kind == DATA_LOSS_TRUNCATE ? "TRUNCATE" :
+							 top->kind == DATA_LOSS_MERGE ? "MERGE" : "DELETE without WHERE",
 							 top->shown);
 			if (rows != NULL)
 				appendStringInfo(&text, " of %s", rows);
