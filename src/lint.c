@@ -445,6 +445,61 @@ lint_look_at_parts(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
 	c->cmd = NULL;
 }
 
+static void
+lint_find_typed(void *arg)
+{
+	LintCheck  *c = arg;
+
+	c->typed = lint_typed_tables(c->lint, c->rel);
+}
+
+static bool
+lint_cascades(AlterTableStmt *stmt)
+{
+	ListCell   *lc;
+
+	foreach(lc, stmt->cmds)
+	{
+		if (lfirst_node(AlterTableCmd, lc)->behavior == DROP_CASCADE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The parts of an ALTER TYPE with CASCADE: they are done to the tables of the type
+ * (CREATE TABLE ... OF) as ALTER TABLE would.
+ */
+static void
+lint_look_at_typed_tables(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
+{
+	ListCell   *lc;
+	ListCell   *part;
+
+	if (!lint_is_old(c->rel) || c->rel->relkind != RELKIND_COMPOSITE_TYPE || !lint_cascades(stmt))
+		return;
+	lint_guarded(lint, lint_find_typed, c);
+	lint->only = NULL;
+	foreach(lc, c->typed)
+	{
+		c->rel = lfirst(lc);
+		lint->inherit = true;
+		lint_ask(lint, T_AlterTableStmt, -3, c);
+		foreach(part, stmt->cmds)
+		{
+			c->cmd = lfirst_node(AlterTableCmd, part);
+			c->known = NULL;
+			if (c->cmd->behavior != DROP_CASCADE)
+				continue;
+			lint->inherit = lint_is_inherited(c->cmd);
+			lint_ask(lint, T_AlterTableStmt, c->cmd->subtype, c);
+			lint_guarded(lint, lint_command, c);
+			lint_hold(lint, c->rel, lint->alter_lock);
+		}
+		c->cmd = NULL;
+	}
+}
+
 /* Asks the rules about a statement, then lets the state follow. */
 static void
 lint_look(Lint *lint, Node *node)
@@ -472,6 +527,8 @@ lint_look(Lint *lint, Node *node)
 		/* Rules that watch the statement as a whole have the subtype -3. */
 		lint_ask(lint, T_AlterTableStmt, -3, &c);
 		lint_look_at_parts(lint, (AlterTableStmt *) node, &c);
+		if (((AlterTableStmt *) node)->objtype == OBJECT_TYPE)
+			lint_look_at_typed_tables(lint, (AlterTableStmt *) node, &c);
 	}
 	else
 		lint_ask(lint, nodeTag(node), IsA(node, DropStmt) ? (int) ((DropStmt *) node)->removeType :

@@ -23,6 +23,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
@@ -447,6 +448,33 @@ lint_dependents(Lint *lint, Oid class, Oid object, int column)
 	}
 	systable_endscan(scan);
 	table_close(pg_depend, AccessShareLock);
+	return result;
+}
+
+/* The tables of a composite type that were there before the script: LintRelation. */
+List *
+lint_typed_tables(Lint *lint, LintRelation *type)
+{
+	Oid			oid = get_rel_type_id(type->oid);
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, lint_dependents(lint, TypeRelationId, oid, -1))
+	{
+		ObjectAddress *object = lfirst(lc);
+		LintRelation *rel = object->classId == RelationRelationId && object->objectSubId == 0 ?
+			lint_relation_by_oid(lint, object->objectId) : NULL;
+		HeapTuple	tuple;
+
+		if (rel == NULL || rel->gone || rel->untyped)
+			continue;
+		tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(rel->oid));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_class) GETSTRUCT(tuple))->reloftype == oid)
+			result = list_append_unique_ptr(result, rel);
+		ReleaseSysCache(tuple);
+	}
 	return result;
 }
 

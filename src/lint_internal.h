@@ -85,6 +85,7 @@ struct LintRelation
 	int			renamed_step;	/* renamed in this step, from 1; 0: not */
 	bool		has_policy;		/* given one by this script */
 	bool		lost_parts;		/* a trigger, rule or policy was dropped */
+	bool		untyped;		/* ALTER TABLE ... NOT OF */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
 	bool		has_labels;		/* new, with a column of an enum that the script adds to */
 	LOCKMODE	held;			/* strongest lock so far ... */
@@ -337,6 +338,7 @@ struct LintCheck
 	AlterTableCmd *cmd;			/* of ALTER TABLE */
 	LintRelation *rel;			/* the statement's relation, NULL: unknown, none */
 	void	   *known;			/* what a rule has found out for others of its file */
+	List	   *typed;			/* the tables of the type that it alters */
 };
 
 extern const LintRule lint_rules_index[];
@@ -439,6 +441,7 @@ extern char *lint_size_text(Lint *lint, LintRelation *rel);
 extern List *lint_children(Lint *lint, LintRelation *rel);
 extern List *lint_dependents(Lint *lint, Oid class, Oid object, int column);
 extern List *lint_keys_to(Lint *lint, LintRelation *table);
+extern List *lint_typed_tables(Lint *lint, LintRelation *type);
 
 /* lint_type.c: names of types */
 extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);

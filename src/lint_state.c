@@ -350,6 +350,9 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 		case AT_DisableRowSecurity:
 			rel->rls_since = 0;
 			break;
+		case AT_DropOf:
+			rel->untyped = true;
+			break;
 		case AT_SetLogged:
 			rel->persistence = RELPERSISTENCE_PERMANENT;
 			break;

@@ -24,6 +24,19 @@ INSERT INTO parent SELECT i, i FROM generate_series(1, 50) i;
 INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
 INSERT INTO parted SELECT i, i FROM generate_series(1, 2) i;
 INSERT INTO of_parted SELECT 1, i FROM generate_series(1, 50) i;
+CREATE TYPE place AS (id int, name varchar(20), note text);
+CREATE TYPE unused_type AS (id int, name varchar(20));
+CREATE TYPE rolled AS (k int, a int);
+CREATE TABLE towns OF place (PRIMARY KEY (id));
+CREATE TABLE holds_place (p place);
+CREATE TABLE harbours (depth int) INHERITS (towns);
+CREATE TABLE rolls OF rolled PARTITION BY LIST (k);
+CREATE TABLE rolls_1 PARTITION OF rolls FOR VALUES IN (1);
+CREATE VIEW town_notes AS SELECT note FROM towns;
+CREATE DOMAIN checked AS int CHECK (VALUE > 0);
+INSERT INTO towns SELECT i, i, i FROM generate_series(1, 50) i;
+INSERT INTO harbours SELECT i, i, i, i FROM generate_series(1, 50) i;
+INSERT INTO rolls SELECT 1, i FROM generate_series(1, 50) i;
 CREATE MATERIALIZED VIEW kept AS SELECT id, n FROM head;
 CREATE MATERIALIZED VIEW unfilled AS SELECT id, n FROM head WITH NO DATA;
 
@@ -85,7 +98,35 @@ INSERT INTO cases (script, finds) VALUES
 	'3:refresh-matview-blocking=error'),
 ('REFRESH MATERIALIZED VIEW kept WITH NO DATA; DROP MATERIALIZED VIEW kept', ''),
 ('REFRESH MATERIALIZED VIEW unfilled WITH NO DATA', ''),
-('CREATE MATERIALIZED VIEW fresh AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW fresh WITH NO DATA', '');
+('CREATE MATERIALIZED VIEW fresh AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW fresh WITH NO DATA', ''),
+-- ALTER TYPE ... CASCADE: the tables of the type
+('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE',
+	'1:alter-type-rewrite=error'),
+('ALTER TYPE place ALTER ATTRIBUTE name TYPE varchar(30) CASCADE', ''),
+('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint', ''),
+('ALTER TYPE unused_type ALTER ATTRIBUTE id TYPE bigint CASCADE', ''),
+('ALTER TYPE place ADD ATTRIBUTE n checked CASCADE',
+	'1:add-column-constrained-domain=error'),
+('ALTER TYPE place ADD ATTRIBUTE n int CASCADE', ''),
+('ALTER TYPE place ADD ATTRIBUTE n json CASCADE, ADD ATTRIBUTE m json',
+	'1:add-column-json=warning 1:add-column-json=warning 1:add-column-json=warning'),
+('ALTER TYPE place DROP ATTRIBUTE note CASCADE',
+	'1:drop-cascade=error'),
+('ALTER TYPE place DROP ATTRIBUTE name CASCADE', ''),
+('ALTER TYPE rolled ADD ATTRIBUTE b int CASCADE',
+	'1:partitioned-ddl-fanout=notice'),
+('ALTER TYPE rolled ADD ATTRIBUTE b int', ''),
+('ALTER TYPE rolled ALTER ATTRIBUTE a TYPE bigint CASCADE',
+	'1:alter-type-rewrite=error 1:partitioned-ddl-fanout=notice'),
+('TRUNCATE ONLY towns; VACUUM teams; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE',
+	'3:alter-type-rewrite=error'),
+('ALTER TYPE place ADD ATTRIBUTE n int CASCADE; CREATE INDEX ON towns (note); CREATE INDEX ON teams (name)',
+	'2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error 3:index-create-not-concurrent=error 3:statement-after-access-exclusive=warning'),
+('DROP TABLE harbours; DROP VIEW town_notes; DROP TABLE towns; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE',
+	'3:wide-lock-window=warning'),
+('ALTER TABLE towns NOT OF; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE', ''),
+('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE; ALTER TABLE towns ALTER id TYPE bigint',
+	'1:alter-type-rewrite=error');
 SELECT n, script, finds AS expected, found
 FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
 	FROM tapmig.lint(script)) AS f
