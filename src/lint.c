@@ -608,12 +608,22 @@ lint_is_nothing(Lint *lint, Node *node)
 		(IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node));
 }
 
+/* Counts what stands between the script's own BEGIN and COMMIT. */
+static void
+lint_count_in_block(Lint *lint, Node *node)
+{
+	if (lint->in_block && !IsA(node, TransactionStmt) &&
+		!(IsA(node, VariableSetStmt) && !((VariableSetStmt *) node)->is_local))
+		lint->block_runs++;
+}
+
 static void
 lint_look_at(Lint *lint, const LintPending *pending)
 {
 	Node	   *node = pending->node;
 	bool		alone = pending->shape->kind == SHAPE_STEPWISE && !IsA(node, TransactionStmt);
 
+	lint_count_in_block(lint, node);
 	if (lint_is_nothing(lint, node))
 		return;
 	CHECK_FOR_INTERRUPTS();
@@ -633,6 +643,7 @@ lint_look_at(Lint *lint, const LintPending *pending)
 			lint_cut(lint);
 			lint->in_block = kind == TRANS_STMT_BEGIN || kind == TRANS_STMT_START ||
 				((TransactionStmt *) node)->chain;
+			lint->block_runs = 0;
 		}
 	}
 	else
@@ -690,7 +701,10 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 
 		/* Long rows of these are parsed in the same memory. */
 		if (lint->n_pending == 0 && lint_is_nothing(lint, node))
+		{
+			lint_count_in_block(lint, node);
 			return true;
+		}
 		pending->index = index;
 		pending->node = node;
 		pending->shape = shape;

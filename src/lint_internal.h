@@ -216,6 +216,14 @@ typedef struct LintPending
 	const ShapeStatement *shape;
 } LintPending;
 
+/* A statement in the script's own BEGIN and COMMIT that can run outside of them only. */
+typedef struct LintOutside
+{
+	char	   *what;			/* "VACUUM" */
+	LintRelation *rel;			/* NULL: none */
+	int			statement;
+} LintOutside;
+
 struct Lint
 {
 	Script	   *script;
@@ -228,7 +236,9 @@ struct Lint
 
 	int			statement;		/* under way, from 0 */
 	int			step;
-	bool		in_block;		/* behind the script's own BEGIN */
+	bool		in_block;		/* behind the script's own BEGIN ... */
+	int			block_runs;		/* ... this many statements are, SET not counted */
+	List	   *outside;		/* LintOutside: of them */
 	bool		slow;			/* this statement reads or writes much */
 	bool		inherit;		/* it means the children of its tables too */
 	LintRelation *only;			/* its table, where it says ONLY; NULL */

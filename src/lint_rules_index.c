@@ -152,14 +152,59 @@ check_partitioned(LintCheck *c)
 	}
 }
 
+/* Whether the statement is the COMMIT that ends a block. */
+static bool
+is_commit(LintCheck *c)
+{
+	return c->node != NULL && IsA(c->node, TransactionStmt) &&
+		((TransactionStmt *) c->node)->kind == TRANS_STMT_COMMIT;
+}
+
+static void
+find_outside(LintCheck *c, LintLevel level)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->lint->outside)
+	{
+		LintOutside *outside = lfirst(lc);
+
+		lint_find_at(c, outside->statement, level, outside->rel, NoLock,
+					 psprintf("%s %sbetween BEGIN and COMMIT", outside->what,
+							  level == LINT_NOTICE ? "alone " : ""));
+	}
+	c->lint->outside = NIL;
+}
+
+/* Nothing else is in the block: it holds nothing together. */
+static void
+check_alone_in_transaction(LintCheck *c)
+{
+	if (is_commit(c) && c->lint->block_runs == 1)
+		find_outside(c, LINT_NOTICE);
+}
+
 static void
 check_in_transaction(LintCheck *c)
 {
-	if (c->node != NULL && c->lint->in_block && c->lint->shape->kind == SHAPE_STEPWISE &&
-		!IsA(c->node, TransactionStmt))
-		lint_find(c, c->rel, NoLock, psprintf("%s%s between BEGIN and COMMIT",
-											  c->lint->shape->command,
-											  c->lint->shape->concurrently ? " CONCURRENTLY" : ""));
+	if (c->node == NULL || IsA(c->node, TransactionStmt))
+	{
+		/* Without COMMIT tapmig refuses the script: nothing is taken apart. */
+		if (is_commit(c))
+			find_outside(c, LINT_WARNING);
+		else if (c->node == NULL || ((TransactionStmt *) c->node)->kind == TRANS_STMT_ROLLBACK)
+			find_outside(c, LINT_ERROR);
+	}
+	else if (c->lint->in_block && c->lint->shape->kind == SHAPE_STEPWISE)
+	{
+		LintOutside *outside = lint_alloc(c->lint, sizeof(LintOutside));
+
+		outside->what = lint_strdup(c->lint, psprintf("%s%s", c->lint->shape->command,
+													  c->lint->shape->concurrently ? " CONCURRENTLY" : ""));
+		outside->rel = c->rel;
+		outside->statement = c->lint->statement;
+		c->lint->outside = lint_append(c->lint, c->lint->outside, outside);
+	}
 }
 
 static void
@@ -193,9 +238,14 @@ const LintRule lint_rules_index[] = {
 		{{T_IndexStmt, LINT_ANY}, {T_DropStmt, OBJECT_INDEX}}, check_partitioned,
 		"the server refuses it",
 	"Per partition: CREATE INDEX ON ONLY the parent, CREATE INDEX CONCURRENTLY on each partition, ALTER INDEX ... ATTACH PARTITION."},
-	{"concurrently-in-transaction", LINT_ALWAYS_ERROR, {{LINT_AFTER_STATEMENT, LINT_ANY}},
+	{"concurrently-in-transaction", LINT_ALWAYS_NOTICE, {{T_TransactionStmt, LINT_ANY}},
+		check_alone_in_transaction,
+		"tapmig.run leaves them out and runs it by itself, where psql fails",
+	"Leave BEGIN and COMMIT out."},
+	{"concurrently-in-transaction", LINT_ALWAYS_WARNING,
+		{{LINT_AFTER_STATEMENT, LINT_ANY}, {T_TransactionStmt, LINT_ANY}, {LINT_END_OF_SCRIPT, LINT_ANY}},
 		check_in_transaction,
-		"it cannot run in a transaction block, so that tapmig.run ends the transaction before it and tapmig.apply refuses the script",
+		"it cannot run in a transaction block, so that tapmig.run ends the transaction before it, and what that did stays when it fails",
 	"Put it outside of BEGIN and COMMIT, or into a script of its own."},
 	{"index-in-tx-after-exclusive-lock", LINT_SCAN, {{T_IndexStmt, LINT_ANY}}, check_after_lock,
 		"is held while the index is built: nobody reads either",

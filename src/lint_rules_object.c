@@ -325,6 +325,7 @@ static void
 check_enum_use(LintCheck *c)
 {
 	LabelWalk	any = {0};
+	bool		used = false;
 	ListCell   *lc;
 
 	/* Many new values and many rows: most statements have none of them. */
@@ -350,10 +351,16 @@ check_enum_use(LintCheck *c)
 														 list_make2(makeString(type->schema), makeString(type->name))),
 					   &walk.oid, &typmod))
 			walk.oid = InvalidOid;
-		if (statement_uses_label(&walk, c->node, c->rel))
-			lint_find(c, c->rel, NoLock, psprintf("'%s' of enum %s is used in the transaction that adds it",
-												  type->label, type->name));
+		if (!statement_uses_label(&walk, c->node, c->rel))
+			continue;
+		lint_find(c, c->rel, NoLock, psprintf("'%s' of enum %s is used in the transaction that adds it",
+											  type->label, type->name));
+		used = true;
 	}
+
+	/* What was added before it is committed by then, for all that comes later. */
+	foreach(lc, used ? c->lint->labels : NIL)
+		((LintType *) lfirst(lc))->made_step = -1;
 }
 
 /* ---- triggers */
@@ -661,8 +668,8 @@ const LintRule lint_rules_object[] = {
 	{"enum-rename-value", LINT_ALWAYS_ERROR, {{T_AlterEnumStmt, LINT_ANY}}, check_enum_rename,
 		"code that runs still uses the old value",
 	"ADD VALUE, move code and rows over, and leave the old value alone."},
-	{"enum-add-value-use-same-tx", LINT_ALWAYS_ERROR, {{LINT_AFTER_STATEMENT, LINT_ANY}}, check_enum_use,
-		"the server refuses it, so that tapmig.run ends the transaction before it and tapmig.apply refuses the script",
+	{"enum-add-value-use-same-tx", LINT_ALWAYS_WARNING, {{LINT_AFTER_STATEMENT, LINT_ANY}}, check_enum_use,
+		"the server refuses that, so that tapmig.run ends the transaction before it, and tapmig.apply refuses the script",
 	"Use the value in a later script."},
 	{"create-trigger", LINT_HOLD, {{T_CreateTrigStmt, LINT_ANY}}, check_create_trigger,
 		"to make a trigger: whoever writes waits until the transaction ends",

@@ -33,6 +33,8 @@ CREATE TABLE harbours (depth int) INHERITS (towns);
 CREATE TABLE rolls OF rolled PARTITION BY LIST (k);
 CREATE TABLE rolls_1 PARTITION OF rolls FOR VALUES IN (1);
 CREATE VIEW town_notes AS SELECT note FROM towns;
+CREATE TYPE mood AS ENUM ('glad');
+CREATE TABLE moods (mood mood);
 CREATE DOMAIN checked AS int CHECK (VALUE > 0);
 INSERT INTO towns SELECT i, i, i FROM generate_series(1, 50) i;
 INSERT INTO harbours SELECT i, i, i, i FROM generate_series(1, 50) i;
@@ -126,7 +128,27 @@ INSERT INTO cases (script, finds) VALUES
 	'3:wide-lock-window=warning'),
 ('ALTER TABLE towns NOT OF; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE', ''),
 ('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE; ALTER TABLE towns ALTER id TYPE bigint',
-	'1:alter-type-rewrite=error');
+	'1:alter-type-rewrite=error'),
+-- what tapmig.run takes out of its transaction
+('BEGIN; CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON agents (team); COMMIT;',
+	'2:concurrently-in-transaction=notice'),
+('SET lock_timeout = 0; BEGIN; SET statement_timeout = 0; VACUUM agents; COMMIT;',
+	'4:concurrently-in-transaction=notice'),
+('BEGIN; SET LOCAL statement_timeout = 0; VACUUM agents; COMMIT;',
+	'3:concurrently-in-transaction=warning'),
+('BEGIN; COMMENT ON TABLE agents IS $$$$; CREATE INDEX CONCURRENTLY i ON agents (team); COMMIT;',
+	'3:concurrently-in-transaction=warning'),
+('BEGIN; CREATE INDEX CONCURRENTLY i ON agents (team); ALTER TABLE agents ADD x int; COMMIT;',
+	'2:concurrently-in-transaction=warning'),
+('BEGIN; CREATE INDEX CONCURRENTLY i ON agents (team); VACUUM agents; COMMIT; BEGIN; VACUUM teams; COMMIT',
+	'2:concurrently-in-transaction=warning 3:concurrently-in-transaction=warning 6:concurrently-in-transaction=notice'),
+('BEGIN; ALTER TABLE agents ADD x int; COMMIT; CREATE INDEX CONCURRENTLY i ON agents (team)', ''),
+('BEGIN; VACUUM agents',
+	'2:concurrently-in-transaction=error 2:transaction-control=error'),
+('BEGIN; VACUUM agents; ROLLBACK',
+	'2:concurrently-in-transaction=error 3:transaction-control=error'),
+('ALTER TYPE mood ADD VALUE $$new$$; INSERT INTO moods VALUES ($$new$$); INSERT INTO moods SELECT $$new$$',
+	'2:enum-add-value-use-same-tx=warning');
 SELECT n, script, finds AS expected, found
 FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
 	FROM tapmig.lint(script)) AS f

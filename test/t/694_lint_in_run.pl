@@ -72,6 +72,22 @@ ok(%seen && !grep({ $_ > 1 } values %seen), 'stepwise: each WARNING once');
 sql_try($node, 'ALTER TABLE t ALTER a TYPE int');
 $n++;
 
+# What tapmig.run takes out of the script's own BEGIN and COMMIT, or cuts the
+# transaction before, is no error.
+sql_try($node, "CREATE TYPE mood AS ENUM ('glad'); CREATE TABLE moods (mood mood)");
+my @works = (
+	[ 'CONCURRENTLY alone', 'BEGIN; CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a); COMMIT;', 0 ],
+	[ 'with something else', 'BEGIN; CREATE TABLE u (a int); VACUUM t; COMMIT;', 1 ],
+	[ 'an added value', "BEGIN; ALTER TYPE mood ADD VALUE 'new'; INSERT INTO moods VALUES ('new'); COMMIT;", 1 ]);
+for my $case (@works)
+{
+	my ($name, $script, $said) = @$case;
+	$r = run($node, $n++, $script, options => $error);
+	is($r->{value}, 'applied', "$name: applied") or diag($r->{message});
+	is(scalar(grep { /line \d+: warning: / } warnings_of($r)), $said, "$name: $said warnings");
+	is(scalar(warnings_of($r)), $said, "$name: no error");
+}
+
 # Nor is it repeated by a try that is.
 my $blocker = session($node);
 $blocker->try($_) for 'BEGIN', 'SELECT * FROM t';

@@ -78,6 +78,10 @@ is(scalar(() = $out =~ /\n/g), 2, 'a finding is one line, and one of advice');
 like($out, qr/"odd, 100%:\?name"/, 'control characters are shown as ?');
 
 # Level notice, allow, and no statement.
+($exit, $out, $err) = run_tapmig($node, [ 'lint', write_file("$elsewhere/wrapped.sql",
+	"BEGIN; CREATE INDEX CONCURRENTLY IF NOT EXISTS agents_wrapped ON agents (id); COMMIT;\n") ]);
+like("$exit|$out|$err", qr/\A0\|\Q$elsewhere\E\/wrapped\.sql:1: notice: concurrently-in-transaction: .*\n    .*\n\|\z/,
+	'what tapmig takes out of its BEGIN and COMMIT');
 ($exit, $out, $err) = run_tapmig($node, [ 'lint', write_file("$elsewhere/n.sql", "-- tapmig: allow=lock-table\nSELECT 1;\n") ]);
 like("$exit|$out|$err", qr/\A0\|\Q$elsewhere\E\/n\.sql:1: notice: unused-ignore: .*\n    .*\n\|\z/, 'a notice');
 ($exit, $out, $err) = run_tapmig($node, [ 'lint', write_file("$elsewhere/a.sql", "-- tapmig: allow=index-create-not-concurrent\n$index") ]);
