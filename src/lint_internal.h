@@ -29,6 +29,7 @@ typedef struct LintColumn
 	Oid			collation;
 	bool		not_null;
 	bool		has_default;
+	bool		new_default;	/* the script has changed or dropped it */
 	char		generated;		/* as attgenerated */
 	bool		is_new;			/* added by this script */
 } LintColumn;
@@ -86,6 +87,7 @@ struct LintRelation
 	bool		has_policy;		/* given one by this script */
 	bool		lost_parts;		/* a trigger, rule or policy was dropped */
 	bool		untyped;		/* ALTER TABLE ... NOT OF */
+	bool		replaced;		/* a view, by CREATE OR REPLACE */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
 	bool		has_labels;		/* new, with a column of an enum that the script adds to */
 	LOCKMODE	held;			/* strongest lock so far ... */
@@ -157,6 +159,8 @@ typedef struct LintCascade
 {
 	char	   *name;			/* "view a" */
 	LintRelation *rel;			/* NULL: no relation */
+	LintRelation *key_of;		/* of a foreign key: its table, NULL: none ... */
+	LintConstraint *key;		/* ... and itself */
 	bool		used;			/* by code, as far as can be told */
 	int			statement;
 	bool		told;
@@ -284,7 +288,10 @@ struct Lint
 	List	   *cascades;
 	List	   *definers;
 	LintNames	definer_names;	/* and more */
-	bool		lost_functions; /* some were dropped */
+	List	   *gone_objects;	/* ObjectAddress: types, servers and the like */
+	bool		lost_relations; /* some were dropped */
+	bool		lost_columns;	/* likewise */
+	bool		lost_functions; /* likewise */
 	bool		have_function_words;
 	LintNames	function_words; /* in the texts of users' functions */
 	bool		lost_parts;		/* some trigger, rule or policy was */
@@ -476,6 +483,8 @@ extern bool lint_partition_qual(Lint *lint, LintRelation *parent,
 
 /* lint_rules_drop.c */
 extern char *lint_drop_refused_by(LintCheck *c);
+extern void lint_note_drop(Lint *lint, DropStmt *stmt);
+extern char *lint_label_of(Lint *lint, Oid relation);
 
 /* Constraint nodes of a column or table definition. */
 extern Constraint *lint_constraint_of(ColumnDef *def, ConstrType type);

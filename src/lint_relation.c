@@ -509,6 +509,7 @@ lint_relation_drop(Lint *lint, LintRelation *rel)
 	if (entry->rel == rel || entry->rel == NULL)
 		entry->rel = NULL;
 	rel->gone = true;
+	lint->lost_relations = lint->lost_relations || OidIsValid(rel->oid);
 }
 
 /* ALTER ... RENAME or SET SCHEMA; either may be NULL: as it is. */

@@ -18,9 +18,13 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -28,10 +32,14 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "commands/proclang.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -51,57 +59,175 @@ typedef struct DropWalk
 {
 	LintCheck  *c;
 	List	   *reached;		/* DropReached */
+	HTAB	   *known;			/* the same by their addresses */
 	Oid			schema;			/* of DROP SCHEMA: what is in it is no surprise */
 } DropWalk;
 
 /* ---- the dependents */
 
+/* The rows of pg_depend that say what an object depends on, or what depends on it. */
+static SysScanDesc
+drop_scan(Relation pg_depend, const ObjectAddress *object, bool dependents)
+{
+	ScanKeyData keys[3];
+
+	ScanKeyInit(&keys[0], dependents ? Anum_pg_depend_refclassid : Anum_pg_depend_classid,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object->classId));
+	ScanKeyInit(&keys[1], dependents ? Anum_pg_depend_refobjid : Anum_pg_depend_objid,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object->objectId));
+	ScanKeyInit(&keys[2], dependents ? Anum_pg_depend_refobjsubid : Anum_pg_depend_objsubid,
+				BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(object->objectSubId));
+	return systable_beginscan(pg_depend, dependents ? DependReferenceIndexId : DependDependerIndexId,
+							  true, NULL, object->objectSubId == 0 ? 2 : 3, keys);
+}
+
+/* What may have happened to a column. */
+typedef enum DropChange
+{
+	DROP_COLUMN,
+	DROP_TYPE,					/* it has another one, or is dropped */
+	DROP_DEFAULT				/* likewise */
+} DropChange;
+
+/*
+ * Whether the script has done that to a column, by its own table or by one that
+ * this inherits from: ALTER TABLE goes down.
+ */
+static bool
+drop_is_changed(LintCheck *c, Oid relation, AttrNumber number, DropChange change)
+{
+	LintRelation *rel = lint_relation_by_oid(c->lint, relation);
+	LintColumn *column;
+	char	   *name = get_attname(relation, number, true);
+	ObjectAddress object;
+	Relation	pg_depend;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	check_stack_depth();
+	if (rel == NULL || name == NULL)
+		return true;
+	column = lint_column_numbered(c->lint, rel, number);
+	if (column == NULL || column->name == NULL ||
+		(change != DROP_COLUMN && column->type != get_atttype(relation, number)) ||
+		(change == DROP_DEFAULT && column->new_default))
+		return true;
+
+	ObjectAddressSet(object, RelationRelationId, relation);
+	pg_depend = table_open(DependRelationId, AccessShareLock);
+	scan = drop_scan(pg_depend, &object, false);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		AttrNumber	above;
+
+		if (form->objsubid != 0 || form->refclassid != RelationRelationId || form->refobjsubid != 0)
+			continue;
+		above = get_attnum(form->refobjid, name);
+		found = above > 0 && drop_is_changed(c, form->refobjid, above, change);
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+	return found;
+}
+
+/* Whether the table or column that it belongs to has been dropped. */
+static bool
+drop_owner_is_gone(LintCheck *c, const ObjectAddress *object)
+{
+	Relation	pg_depend;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		gone = false;
+
+	/* Mostly nothing was. */
+	if (!c->lint->lost_relations && !c->lint->lost_columns)
+		return false;
+	pg_depend = table_open(DependRelationId, AccessShareLock);
+	scan = drop_scan(pg_depend, object, false);
+	while (!gone && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid == RelationRelationId && form->objsubid == 0 &&
+			form->deptype != DEPENDENCY_NORMAL)
+			gone = lint_is_gone(c->lint, form->refobjid) ||
+				(form->refobjsubid > 0 &&
+				 drop_is_changed(c, form->refobjid, form->refobjsubid, DROP_COLUMN));
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+	return gone;
+}
+
+/* Whether a constraint is one that the script has dropped. */
+static bool
+drop_constraint_is_gone(LintCheck *c, Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	LintRelation *rel;
+	Oid			table;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	table = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	ReleaseSysCache(tuple);
+	if (!OidIsValid(table))
+		return false;			/* a domain's */
+	rel = lint_relation_by_oid(c->lint, table);
+	if (rel == NULL || rel->gone)
+		return true;
+	foreach(lc, lint_constraints(c->lint, rel))
+	{
+		if (((LintConstraint *) lfirst(lc))->oid == constraint)
+			return ((LintConstraint *) lfirst(lc))->gone;
+	}
+	return false;
+}
+
 /* Whether the script has dropped an object before, as far as it is followed. */
 static bool
 drop_is_gone(LintCheck *c, const ObjectAddress *object)
 {
-	Lint	   *lint = c->lint;
-	HeapTuple	tuple;
-	LintRelation *rel;
-	LintColumn *column;
-	bool		gone;
+	ObjectAddress column;
+	ListCell   *lc;
 
+	foreach(lc, c->lint->gone_objects)
+	{
+		ObjectAddress *gone = lfirst(lc);
+
+		if (gone->classId == object->classId && gone->objectId == object->objectId)
+			return true;
+	}
 	switch (object->classId)
 	{
 		case RelationRelationId:
-			if (lint_is_gone(lint, object->objectId))
+			if (lint_is_gone(c->lint, object->objectId))
 				return true;
-			rel = object->objectSubId == 0 ? NULL : lint_relation_by_oid(lint, object->objectId);
-			column = rel == NULL ? NULL : lint_column_numbered(lint, rel, object->objectSubId);
-			return column != NULL && column->name == NULL;
+			if (object->objectSubId > 0)
+				return drop_is_changed(c, object->objectId, object->objectSubId, DROP_COLUMN);
+			break;
 		case ConstraintRelationId:
-			tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(object->objectId));
-			if (!HeapTupleIsValid(tuple))
-				return true;
-			rel = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid) ?
-				lint_relation_by_oid(lint, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid) : NULL;
-			gone = OidIsValid(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid) &&
-				(rel == NULL || rel->gone);
-			if (rel != NULL && !gone)
-			{
-				ListCell   *lc;
-
-				foreach(lc, lint_constraints(lint, rel))
-				{
-					if (((LintConstraint *) lfirst(lc))->oid == object->objectId)
-						gone = ((LintConstraint *) lfirst(lc))->gone;
-				}
-			}
-			ReleaseSysCache(tuple);
-			return gone;
+			return drop_constraint_is_gone(c, object->objectId);
+		case AttrDefaultRelationId:
+			column = GetAttrDefaultColumnAddress(object->objectId);
+			return lint_is_gone(c->lint, column.objectId) ||
+				drop_is_changed(c, column.objectId, column.objectSubId, DROP_DEFAULT);
 		case ProcedureRelationId:
-			return lint->lost_functions;
+			if (c->lint->lost_functions)
+				return true;
+			break;
 		case PolicyRelationId:
 		case TriggerRelationId:
-			return lint->lost_parts;
+			if (c->lint->lost_parts)
+				return true;
+			break;
 		default:
-			return false;
+			break;
 	}
+	return drop_owner_is_gone(c, object);
 }
 
 /*
@@ -157,30 +283,49 @@ drop_is_in_schema(const ObjectAddress *object, Oid schema)
 	}
 }
 
+static DropReached *
+drop_find(DropWalk *walk, const ObjectAddress *object, bool enter, bool *found)
+{
+	return hash_search(walk->known, object, enter ? HASH_ENTER : HASH_FIND, found);
+}
+
 static void
 drop_reach(DropWalk *walk, ObjectAddress object, bool owned)
 {
 	DropReached *reached;
-	ListCell   *lc;
+	ObjectAddress whole = object;
+	bool		found;
 
-	if (drop_is_gone(walk->c, &object))
-		return;
 	if (OidIsValid(walk->schema) && drop_is_in_schema(&object, walk->schema))
 		owned = true;
-	foreach(lc, walk->reached)
+	whole.objectSubId = 0;
+	reached = drop_find(walk, &whole, false, &found);
+	if (reached == NULL && object.objectSubId != 0)
+		reached = drop_find(walk, &object, false, &found);
+	if (reached == NULL)
 	{
-		reached = lfirst(lc);
-		if (reached->object.classId == object.classId && reached->object.objectId == object.objectId &&
-			(reached->object.objectSubId == object.objectSubId || reached->object.objectSubId == 0))
-		{
-			reached->owned = reached->owned || owned;
+		if (drop_is_gone(walk->c, &object))
 			return;
-		}
+		reached = drop_find(walk, &object, true, &found);
+		reached->owned = false;
+		walk->reached = lappend(walk->reached, reached);
 	}
-	reached = palloc(sizeof(DropReached));
-	reached->object = object;
-	reached->owned = owned;
-	walk->reached = lappend(walk->reached, reached);
+	reached->owned = reached->owned || owned;
+}
+
+/* Whether a column has another type by now, or a view another text. */
+static bool
+drop_no_longer_depends(DropWalk *walk, const ObjectAddress *on, const ObjectAddress *dependent,
+					   Oid class)
+{
+	LintRelation *rel;
+
+	if (dependent->classId != RelationRelationId)
+		return false;
+	if (on->classId == TypeRelationId && dependent->objectSubId > 0)
+		return drop_is_changed(walk->c, dependent->objectId, dependent->objectSubId, DROP_TYPE);
+	rel = class != RewriteRelationId ? NULL : lint_relation_by_oid(walk->c->lint, dependent->objectId);
+	return rel != NULL && rel->replaced;
 }
 
 /* Adds what depends on an object that was reached. */
@@ -188,18 +333,9 @@ static void
 drop_follow(DropWalk *walk, const ObjectAddress *object)
 {
 	Relation	pg_depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[3];
-	SysScanDesc scan;
+	SysScanDesc scan = drop_scan(pg_depend, object, true);
 	HeapTuple	tuple;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object->objectId));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(object->objectSubId));
-	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL,
-							  object->objectSubId == 0 ? 2 : 3, keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
@@ -211,6 +347,8 @@ drop_follow(DropWalk *walk, const ObjectAddress *object)
 		/* A part of it, which is there because the whole is. */
 		if (dependent.classId == object->classId && dependent.objectId == object->objectId &&
 			(object->objectSubId == 0 || dependent.objectSubId == object->objectSubId))
+			continue;
+		if (drop_no_longer_depends(walk, object, &dependent, form->classid))
 			continue;
 		drop_reach(walk, dependent, form->deptype != DEPENDENCY_NORMAL ||
 				   object->classId == NamespaceRelationId);
@@ -226,11 +364,17 @@ drop_follow(DropWalk *walk, const ObjectAddress *object)
 static List *
 drop_victims(LintCheck *c, List *targets, Oid schema)
 {
-	DropWalk	walk = {c, NIL, schema};
+	DropWalk	walk = {c, NIL, NULL, schema};
+	HASHCTL		control;
 	List	   *result = NIL;
 	ListCell   *lc;
 
 	lint_analysis(c->lint);
+	control.keysize = sizeof(ObjectAddress);
+	control.entrysize = sizeof(DropReached);
+	control.hcxt = CurrentMemoryContext;
+	walk.known = hash_create("tapmig lint: reached by a DROP", 32, &control,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	foreach(lc, targets)
 		drop_reach(&walk, *(ObjectAddress *) lfirst(lc), true);
 	for (int i = 0; i < list_length(walk.reached); i++)
@@ -245,9 +389,21 @@ drop_victims(LintCheck *c, List *targets, Oid schema)
 	return result;
 }
 
+/* What a relation of the catalogs is called at this statement. */
+char *
+lint_label_of(Lint *lint, Oid relation)
+{
+	LintRelation *rel = lint_relation_by_oid(lint, relation);
+	char	   *name = get_rel_name(relation);
+
+	if (rel != NULL)
+		return lint_relation_label(lint, rel);
+	return name == NULL ? pstrdup("?") : unconstify(char *, quote_identifier(name));
+}
+
 /* What it is called; NULL: no such thing any more. */
 static char *
-drop_name(const ObjectAddress *object)
+drop_name(LintCheck *c, const ObjectAddress *object)
 {
 	HeapTuple	tuple;
 	char	   *name = NULL;
@@ -258,16 +414,19 @@ drop_name(const ObjectAddress *object)
 
 		if (object->objectSubId > 0)
 		{
-			char	   *column = get_attname(object->objectId, object->objectSubId, true);
+			const char *column = get_attname(object->objectId, object->objectSubId, true);
 
+			if (column == NULL)
+				return NULL;
+			column = quote_identifier(column);
 			if (get_attgenerated(object->objectId, object->objectSubId) != '\0')
 				return psprintf("generated column %s", column);
 			return psprintf(kind == RELKIND_COMPOSITE_TYPE ? "attribute %s of type %s" : "column %s of %s",
-							column, get_rel_name(object->objectId));
+							column, lint_label_of(c->lint, object->objectId));
 		}
 		if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW)
 			return psprintf("%s %s", kind == RELKIND_VIEW ? "view" : "materialized view",
-							get_rel_name(object->objectId));
+							lint_label_of(c->lint, object->objectId));
 	}
 	if (object->classId == ConstraintRelationId)
 	{
@@ -276,8 +435,8 @@ drop_name(const ObjectAddress *object)
 			return NULL;
 		if (((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN)
 			name = psprintf("foreign key %s of %s",
-							NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname),
-							get_rel_name(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid));
+							quote_identifier(NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname)),
+							lint_label_of(c->lint, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid));
 		ReleaseSysCache(tuple);
 	}
 	return name != NULL ? name : getObjectDescription(object, true);
@@ -285,7 +444,7 @@ drop_name(const ObjectAddress *object)
 
 /* "view a, function b() and 3 more"; NULL: nothing. */
 static char *
-drop_names(List *victims)
+drop_names(LintCheck *c, List *victims)
 {
 	StringInfoData buf;
 	int			n = 0;
@@ -294,7 +453,7 @@ drop_names(List *victims)
 	initStringInfo(&buf);
 	foreach(lc, victims)
 	{
-		char	   *name = drop_name(lfirst(lc));
+		char	   *name = drop_name(c, lfirst(lc));
 
 		if (name != NULL && n++ < DROP_NAMED_MAX)
 			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", name);
@@ -315,6 +474,27 @@ drop_add(List *targets, Oid class, Oid object, int column)
 	return OidIsValid(object) ? lappend(targets, address) : targets;
 }
 
+/* The columns that go with a parent's: those that the children have from it alone. */
+static List *
+drop_add_inherited(LintCheck *c, List *targets)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_children(c->lint, c->rel))
+	{
+		HeapTuple	tuple = SearchSysCacheAttName(lfirst_oid(lc), c->cmd->name);
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (!((Form_pg_attribute) GETSTRUCT(tuple))->attislocal &&
+			((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount == 1)
+			targets = drop_add(targets, RelationRelationId, lfirst_oid(lc),
+							   ((Form_pg_attribute) GETSTRUCT(tuple))->attnum);
+		ReleaseSysCache(tuple);
+	}
+	return targets;
+}
+
 /* What a DROP names, as far as it was there before the script. */
 static List *
 drop_targets(LintCheck *c, Oid *schema)
@@ -331,7 +511,11 @@ drop_targets(LintCheck *c, Oid *schema)
 			lint_constraint(c->lint, c->rel, c->cmd->name);
 
 		if (column != NULL && !column->is_new)
+		{
 			targets = drop_add(targets, RelationRelationId, c->rel->oid, column->attnum);
+			if (c->lint->inherit)
+				targets = drop_add_inherited(c, targets);
+		}
 		if (con != NULL)
 			targets = drop_add(targets, ConstraintRelationId, con->oid, 0);
 		return targets;
@@ -350,6 +534,7 @@ drop_targets(LintCheck *c, Oid *schema)
 			case OBJECT_MATVIEW:
 			case OBJECT_SEQUENCE:
 			case OBJECT_FOREIGN_TABLE:
+			case OBJECT_INDEX:
 				rel = lint_relation_named(c->lint, lfirst(lc));
 				if (rel != NULL)
 					targets = drop_add(targets, RelationRelationId, rel->oid, 0);
@@ -376,6 +561,23 @@ drop_targets(LintCheck *c, Oid *schema)
 				*schema = get_namespace_oid(strVal(lfirst(lc)), true);
 				targets = drop_add(targets, NamespaceRelationId, *schema, 0);
 				break;
+			case OBJECT_COLLATION:
+				lint_analysis(c->lint);
+				targets = drop_add(targets, CollationRelationId,
+								   get_collation_oid(lfirst_node(List, lc), true), 0);
+				break;
+			case OBJECT_FOREIGN_SERVER:
+				targets = drop_add(targets, ForeignServerRelationId,
+								   get_foreign_server_oid(strVal(lfirst(lc)), true), 0);
+				break;
+			case OBJECT_FDW:
+				targets = drop_add(targets, ForeignDataWrapperRelationId,
+								   get_foreign_data_wrapper_oid(strVal(lfirst(lc)), true), 0);
+				break;
+			case OBJECT_LANGUAGE:
+				targets = drop_add(targets, LanguageRelationId,
+								   get_language_oid(strVal(lfirst(lc)), true), 0);
+				break;
 			case OBJECT_EXTENSION:
 				targets = drop_add(targets, ExtensionRelationId,
 								   get_extension_oid(strVal(lfirst(lc)), true), 0);
@@ -385,6 +587,27 @@ drop_targets(LintCheck *c, Oid *schema)
 		}
 	}
 	return targets;
+}
+
+/* Notes what a DROP takes away that is no relation; errors as in the analysis. */
+void
+lint_note_drop(Lint *lint, DropStmt *stmt)
+{
+	LintCheck	c = {0};
+	Oid			schema;
+	ListCell   *lc;
+
+	c.lint = lint;
+	c.node = (Node *) stmt;
+	foreach(lc, drop_targets(&c, &schema))
+	{
+		ObjectAddress *object = lint_alloc(lint, sizeof(ObjectAddress));
+
+		*object = *(ObjectAddress *) lfirst(lc);
+		if (object->classId == TypeRelationId && OidIsValid(get_typ_typrelid(object->objectId)))
+			ObjectAddressSet(*object, RelationRelationId, get_typ_typrelid(object->objectId));
+		lint->gone_objects = lint_append(lint, lint->gone_objects, object);
+	}
 }
 
 /*
@@ -400,7 +623,7 @@ lint_drop_refused_by(LintCheck *c)
 	if (c->cmd == NULL && ((DropStmt *) c->node)->removeType == OBJECT_SCHEMA)
 		return NULL;			/* the script may have emptied it */
 	targets = drop_targets(c, &schema);
-	return targets == NIL ? NULL : drop_names(drop_victims(c, targets, schema));
+	return targets == NIL ? NULL : drop_names(c, drop_victims(c, targets, schema));
 }
 
 /* ---- CASCADE */
@@ -427,6 +650,36 @@ drop_is_data(const ObjectAddress *object)
 		 get_attgenerated(object->objectId, object->objectSubId) == '\0');
 }
 
+/* A constraint of a table that the script may make anew. */
+static void
+drop_note_constraint(LintCheck *c, LintCascade *cascade, Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Oid			table;
+	ListCell   *lc;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	table = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	ReleaseSysCache(tuple);
+	cascade->key_of = OidIsValid(table) ? lint_relation_by_oid(c->lint, table) : NULL;
+	foreach(lc, cascade->key_of == NULL ? NIL : lint_constraints(c->lint, cascade->key_of))
+	{
+		if (((LintConstraint *) lfirst(lc))->oid == constraint)
+			cascade->key = lfirst(lc);
+	}
+}
+
+/* Whether it is there again: a relation or a constraint of that name. */
+static bool
+drop_is_made_anew(LintCheck *c, LintCascade *cascade)
+{
+	if (cascade->rel != NULL)
+		return lint_relation_at(c->lint, cascade->rel->schema, cascade->rel->name) != NULL;
+	return cascade->key != NULL && cascade->key->name != NULL &&
+		lint_constraint(c->lint, cascade->key_of, cascade->key->name) != NULL;
+}
+
 /* Notes what the statement takes with it; judged when the step ends. */
 static void
 drop_note(LintCheck *c, List *victims)
@@ -436,7 +689,7 @@ drop_note(LintCheck *c, List *victims)
 	foreach(lc, victims)
 	{
 		ObjectAddress *object = lfirst(lc);
-		char	   *name = drop_is_data(object) ? NULL : drop_name(object);
+		char	   *name = drop_is_data(object) ? NULL : drop_name(c, object);
 		LintCascade *cascade;
 
 		if (name == NULL)
@@ -447,6 +700,8 @@ drop_note(LintCheck *c, List *victims)
 		cascade->statement = c->lint->statement;
 		if (object->classId == RelationRelationId && object->objectSubId == 0)
 			cascade->rel = lint_relation_by_oid(c->lint, object->objectId);
+		else if (object->classId == ConstraintRelationId)
+			drop_note_constraint(c, cascade, object->objectId);
 		c->lint->cascades = lint_append(c->lint, c->lint->cascades, cascade);
 	}
 }
@@ -475,8 +730,7 @@ drop_judge(LintCheck *c)
 			if (cascade->statement != first->statement)
 				break;
 			cascade->told = true;
-			if (cascade->rel != NULL &&
-				lint_relation_at(c->lint, cascade->rel->schema, cascade->rel->name) != NULL)
+			if (drop_is_made_anew(c, cascade))
 				continue;
 			used = used || cascade->used;
 			if (n++ < DROP_NAMED_MAX)
@@ -514,7 +768,7 @@ const LintRule lint_rules_drop[] = {
 	{"drop-cascade", LINT_ALWAYS_ERROR,
 		{{T_DropStmt, LINT_ANY}, {T_AlterTableStmt, AT_DropColumn}, {T_AlterTableStmt, AT_DropConstraint},
 		{LINT_END_OF_STEP, LINT_ANY}}, check_cascade,
-		"go with it by CASCADE",
+		"dropped along by CASCADE",
 	"Drop each by its name, without CASCADE, so that nothing goes unseen."},
 	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}
 };

@@ -321,18 +321,20 @@ static char *
 dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnum)
 {
 	Oid			relation;
+	LintRelation *rel;
 	ObjectAddress column;
 
 	switch (object->classId)
 	{
 		case RewriteRelationId:
 			relation = rule_relation(object->objectId);
-			if (!OidIsValid(relation) || lint_is_gone(c->lint, relation) ||
+			rel = OidIsValid(relation) ? lint_relation_by_oid(c->lint, relation) : NULL;
+			if (rel == NULL || rel->gone || rel->replaced ||
 				(relation == c->rel->oid && c->rel->lost_parts))
 				return NULL;
 			return psprintf("%s %s", get_rel_relkind(relation) == RELKIND_VIEW ? "view" :
 							get_rel_relkind(relation) == RELKIND_MATVIEW ? "materialized view" :
-							"a rule of", get_rel_name(relation));
+							"a rule of", lint_label_of(c->lint, relation));
 		case PolicyRelationId:
 		case TriggerRelationId:
 			if (c->rel->lost_parts)

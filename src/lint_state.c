@@ -270,6 +270,7 @@ state_drop_column(Lint *lint, LintRelation *rel, const char *name)
 			lint_index_lose(lint, index);
 	}
 	column->name = NULL;
+	lint->lost_columns = true;
 }
 
 /* What one part of an ALTER TABLE does. */
@@ -325,7 +326,10 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 		case AT_ColumnDefault:
 			column = lint_column(lint, rel, cmd->name);
 			if (column != NULL)
+			{
 				column->has_default = cmd->def != NULL;
+				column->new_default = true;
+			}
 			break;
 		case AT_AlterColumnType:
 			column = lint_column(lint, rel, cmd->name);
@@ -429,6 +433,19 @@ state_drop(Lint *lint, DropStmt *stmt)
 {
 	ListCell   *lc;
 
+	switch (stmt->removeType)
+	{
+		case OBJECT_TYPE:
+		case OBJECT_DOMAIN:
+		case OBJECT_COLLATION:
+		case OBJECT_FOREIGN_SERVER:
+		case OBJECT_FDW:
+		case OBJECT_LANGUAGE:
+			lint_note_drop(lint, stmt);
+			return;
+		default:
+			break;
+	}
 	foreach(lc, stmt->objects)
 	{
 		LintRelation *rel;
@@ -492,6 +509,8 @@ state_cascade(Lint *lint)
 			break;
 		if (cascade->rel != NULL && !cascade->rel->gone)
 			lint_relation_drop(lint, cascade->rel);
+		if (cascade->key != NULL)
+			cascade->key->gone = true;
 	}
 }
 
@@ -638,6 +657,8 @@ lint_follow(Lint *lint, Node *node)
 				lint_relation(lint, ((ViewStmt *) node)->view);
 			if (rel == NULL || rel->relkind != RELKIND_VIEW)
 				lint_relation_make(lint, ((ViewStmt *) node)->view, RELKIND_VIEW);
+			else
+				rel->replaced = true;
 			break;
 		case T_CreateSeqStmt:
 			if (!((CreateSeqStmt *) node)->if_not_exists ||
