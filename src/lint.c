@@ -648,6 +648,7 @@ lint_look_at(Lint *lint, const LintPending *pending)
 	}
 	else
 	{
+		lint->stepwise = lint->stepwise || alone;
 		if (alone)
 			lint_cut(lint);
 		lint_look(lint, node);
@@ -740,6 +741,7 @@ lint_begin(Script *script, const Settings *settings)
 	if (script->directives.lock_timeout_ms == 0 ||
 		(script->directives.lock_timeout_ms < 0 && settings->lock_timeout_ms == 0 && LockTimeout == 0))
 		lint->no_timeout = -1;
+	lint->no_timeout_before = lint->no_timeout;
 	lint_session_begin(lint);
 	return lint;
 }

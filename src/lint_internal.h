@@ -259,6 +259,8 @@ struct Lint
 	Oid			role;			/* the current one */
 	Oid			role_outside;	/* once the transaction ends; InvalidOid: the same */
 	char	   *timezone;		/* TimeZone, where the script has set it */
+	bool		timezone_local; /* until the transaction ends; then: */
+	char	   *timezone_outside;
 	List	   *path;			/* schemas in order, NIL: to be built */
 	char	   *path_create;	/* where unqualified names are made */
 	char	   *last_schema;	/* the last one that was looked up, and its oid */
@@ -295,7 +297,12 @@ struct Lint
 	bool		have_function_words;
 	LintNames	function_words; /* in the texts of users' functions */
 	bool		lost_parts;		/* some trigger, rule or policy was */
+	bool		stepwise;		/* it has had a statement that makes it so */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
+	int			no_timeout_outside; /* once the transaction ends, where ... */
+	bool		timeout_local;	/* ... it was SET LOCAL */
+	bool		timeout_reset;	/* to the session's own: in one transaction only */
+	int			no_timeout_before;	/* as the script began */
 
 	/* The CHECK that was analyzed last. */
 	Node	   *checked_raw;

@@ -154,7 +154,8 @@ check_timeout(LintCheck *c)
 	LintRelation *found = NULL;
 	ListCell   *lc;
 
-	if (c->lint->no_timeout == INT_MAX)
+	if (c->lint->no_timeout == INT_MAX ||
+		(c->lint->timeout_reset && c->lint->stepwise && c->lint->no_timeout_before == INT_MAX))
 		return;
 	foreach(lc, c->lint->held)
 	{

@@ -30,6 +30,11 @@ lint_session_begin(Lint *lint)
 void
 lint_session_end_of_step(Lint *lint)
 {
+	if (lint->timezone_local)
+		lint->timezone = lint->timezone_outside;
+	if (lint->timeout_local)
+		lint->no_timeout = lint->no_timeout_outside;
+	lint->timezone_local = lint->timeout_local = false;
 	if (lint->path_outside == NULL && !OidIsValid(lint->role_outside))
 		return;
 	if (lint->path_outside != NULL)
@@ -60,8 +65,11 @@ session_set_path(Lint *lint, const char *value, bool local)
 }
 
 static void
-session_set_timezone(Lint *lint, const char *value)
+session_set_timezone(Lint *lint, const char *value, bool local)
 {
+	if (local && !lint->timezone_local)
+		lint->timezone_outside = lint->timezone;
+	lint->timezone_local = local;
 	if (value == NULL)
 		value = GetConfigOptionResetString("timezone");
 	lint->timezone = value == NULL ? NULL : lint_strdup(lint, value);
@@ -96,15 +104,42 @@ session_follow_role(Lint *lint, bool login, const char *name, bool local)
 	session_set_role(lint, role, local);
 }
 
+/* value NULL: RESET or DEFAULT. What the server would refuse changes nothing. */
+static void
+session_set_lock_timeout(Lint *lint, const char *value, bool local)
+{
+	bool		reset = value == NULL;
+	int			ms;
+
+	if (reset)
+		value = GetConfigOptionResetString("lock_timeout");
+	if (value == NULL || !parse_int(value, &ms, GUC_UNIT_MS, NULL) || ms < 0)
+		return;
+	if (local && !lint->timeout_local)
+		lint->no_timeout_outside = lint->no_timeout;
+	lint->timeout_local = local;
+	lint->timeout_reset = reset;
+	lint->no_timeout = ms == 0 ? lint->statement : INT_MAX;
+}
+
+/* Common in scripts: it does without the analysis. */
 static void
 session_follow_lock_timeout(Lint *lint, VariableSetStmt *stmt)
 {
-	A_Const    *given = stmt->kind == VAR_SET_VALUE ? linitial(stmt->args) : NULL;
-	bool		off = given != NULL && IsA(given, A_Const) &&
-		((IsA(&given->val, Integer) && intVal(&given->val) == 0) ||
-		 (IsA(&given->val, String) && atoi(strVal(&given->val)) == 0));
+	A_Const    *given;
 
-	lint->no_timeout = off ? lint->statement : INT_MAX;
+	if (stmt->kind != VAR_SET_VALUE)
+	{
+		session_set_lock_timeout(lint, NULL, stmt->is_local);
+		return;
+	}
+	given = linitial(stmt->args);
+	if (!IsA(given, A_Const) || given->isnull)
+		return;
+	if (IsA(&given->val, Integer))
+		session_set_lock_timeout(lint, psprintf("%d", intVal(&given->val)), stmt->is_local);
+	else if (IsA(&given->val, String))
+		session_set_lock_timeout(lint, strVal(&given->val), stmt->is_local);
 }
 
 /* RESET ALL; all: DISCARD ALL. */
@@ -112,7 +147,8 @@ void
 lint_follow_reset(Lint *lint, bool all)
 {
 	session_set_path(lint, NULL, false);
-	session_set_timezone(lint, NULL);
+	session_set_timezone(lint, NULL, false);
+	session_set_lock_timeout(lint, NULL, false);
 	if (!all)
 		return;
 	lint->login = GetAuthenticatedUserId();
@@ -168,7 +204,7 @@ lint_follow_set(Lint *lint, VariableSetStmt *stmt)
 	if (pg_strcasecmp(name, "search_path") == 0)
 		session_set_path(lint, value, stmt->is_local);
 	else if (pg_strcasecmp(name, "timezone") == 0)
-		session_set_timezone(lint, value);
+		session_set_timezone(lint, value, stmt->is_local);
 	else
 		session_follow_role(lint, pg_strcasecmp(name, "role") != 0, value, stmt->is_local);
 }
@@ -179,12 +215,14 @@ lint_follow_set_config(Lint *lint, SelectStmt *stmt)
 {
 	FuncCall   *call;
 	const char *text[2];
-	A_Const    *local;
+	A_Const    *last;
+	bool		local;
 
 	if (list_length(stmt->targetList) != 1 || stmt->fromClause != NIL)
 		return;
 	call = (FuncCall *) ((ResTarget *) linitial(stmt->targetList))->val;
 	if (!IsA(call, FuncCall) || strcmp(strVal(llast(call->funcname)), "set_config") != 0 ||
+		(list_length(call->funcname) > 1 && strcmp(strVal(linitial(call->funcname)), "pg_catalog") != 0) ||
 		list_length(call->args) != 3)
 		return;
 	for (int i = 0; i < 2; i++)
@@ -195,10 +233,14 @@ lint_follow_set_config(Lint *lint, SelectStmt *stmt)
 			return;
 		text[i] = strVal(&value->val);
 	}
-	local = lthird(call->args);
+	last = lthird(call->args);
+	local = IsA(last, A_Const) && !last->isnull && IsA(&last->val, Boolean) && boolVal(&last->val);
 	if (pg_strcasecmp(text[0], "search_path") == 0)
-		session_set_path(lint, text[1], IsA(local, A_Const) && !local->isnull &&
-						 IsA(&local->val, Boolean) && boolVal(&local->val));
+		session_set_path(lint, text[1], local);
+	else if (pg_strcasecmp(text[0], "timezone") == 0)
+		session_set_timezone(lint, text[1], local);
+	else if (pg_strcasecmp(text[0], "lock_timeout") == 0)
+		session_set_lock_timeout(lint, text[1], local);
 	else if (pg_strcasecmp(text[0], "role") == 0)
-		session_follow_role(lint, false, text[1], false);
+		session_follow_role(lint, false, text[1], local);
 }

@@ -620,6 +620,20 @@ state_has_label(Lint *lint, AlterEnumStmt *stmt)
 							  CStringGetDatum(stmt->newVal));
 }
 
+static void
+state_discard_temp(Lint *lint)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_relations(lint))
+	{
+		LintRelation *rel = lfirst(lc);
+
+		if (rel->persistence == RELPERSISTENCE_TEMP && !rel->gone)
+			lint_relation_drop(lint, rel);
+	}
+}
+
 /* What a statement does; of ALTER TABLE: its lock, the rest was done before. */
 void
 lint_follow(Lint *lint, Node *node)
@@ -709,6 +723,9 @@ lint_follow(Lint *lint, Node *node)
 		case T_DiscardStmt:
 			if (((DiscardStmt *) node)->target == DISCARD_ALL)
 				lint_follow_reset(lint, true);
+			if (((DiscardStmt *) node)->target == DISCARD_ALL ||
+				((DiscardStmt *) node)->target == DISCARD_TEMP)
+				state_discard_temp(lint);
 			break;
 		case T_CreateEnumStmt:
 			lint_type_add(lint, ((CreateEnumStmt *) node)->typeName, NULL)->is_new = true;
