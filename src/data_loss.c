@@ -298,9 +298,7 @@ data_loss_brings_all(Plan *plan)
 	ListCell   *lc;
 
 	check_stack_depth();
-	if (plan == NULL)
-		return true;
-	if (plan->qual != NIL)
+	if (plan == NULL || plan->qual != NIL)
 		return false;
 	switch (nodeTag(plan))
 	{

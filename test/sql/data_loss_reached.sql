@@ -50,6 +50,15 @@ SELECT tapmig.apply('10', 'TRUNCATE head CASCADE');
 SELECT tapmig.apply('10', 'TRUNCATE ONLY head CASCADE');
 SELECT tapmig.apply('10', 'TRUNCATE detail_1');
 SELECT tapmig.apply('10', 'TRUNCATE unused');
+-- what the list means: a column is no table
+SELECT tapmig.apply('11', E'-- tapmig: loses=data_loss_reached.line.id, approved-by=me\nDROP TABLE line CASCADE');
+SELECT tapmig.apply('11', E'-- tapmig: loses=line.id, approved-by=me\nDROP TABLE line CASCADE');
+SELECT tapmig.apply('10.2', 'CREATE TABLE other (a int); DROP TABLE other, unused');
+-- more tables than a message names
+CREATE TABLE fourth (a int); INSERT INTO fourth VALUES (1);
+SELECT tapmig.apply('11', 'TRUNCATE head, line, detail, fourth CASCADE');
+-- a condition on no row is one
+SELECT tapmig.apply('10.1', 'DELETE FROM fourth WHERE current_setting(''application_name'') = ''nobody''''s''');
 SELECT tapmig.apply('11', E'-- tapmig: loses=head, line, detail, approved-by=me\nTRUNCATE head CASCADE');
 
 SET client_min_messages = error;

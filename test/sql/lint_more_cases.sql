@@ -39,6 +39,23 @@ CREATE DOMAIN checked AS int CHECK (VALUE > 0);
 INSERT INTO towns SELECT i, i, i FROM generate_series(1, 50) i;
 INSERT INTO harbours SELECT i, i, i, i FROM generate_series(1, 50) i;
 INSERT INTO rolls SELECT 1, i FROM generate_series(1, 50) i;
+CREATE TABLE empty (id int PRIMARY KEY);
+CREATE TABLE checked_k (k int CHECK (k = 2));
+CREATE TABLE unchecked_k (k int);
+INSERT INTO checked_k SELECT 2 FROM generate_series(1, 50) i;
+INSERT INTO unchecked_k SELECT 2 FROM generate_series(1, 50) i;
+ALTER TABLE unchecked_k ADD CHECK (k = 2) NOT VALID;
+CREATE TABLE few (id int PRIMARY KEY);
+CREATE TABLE many (id int PRIMARY KEY, few int CONSTRAINT to_few REFERENCES few);
+CREATE TABLE fewer (id int PRIMARY KEY, many int CONSTRAINT to_many REFERENCES many);
+INSERT INTO few SELECT i FROM generate_series(1, 20) i;
+INSERT INTO many SELECT i, 1 FROM generate_series(1, 60) i;
+INSERT INTO fewer SELECT i, 1 FROM generate_series(1, 20) i;
+SELECT format('CREATE FUNCTION names_%s() RETURNS text LANGUAGE sql AS $$SELECT ''teams.name''$$', i) FROM generate_series(1, 6) i \gexec
+CREATE TABLE with_default (k int) PARTITION BY LIST (k);
+CREATE TABLE with_default_1 PARTITION OF with_default FOR VALUES IN (1);
+CREATE TABLE with_default_d PARTITION OF with_default DEFAULT;
+INSERT INTO with_default VALUES (1), (2);
 CREATE MATERIALIZED VIEW kept AS SELECT id, n FROM head;
 CREATE MATERIALIZED VIEW unfilled AS SELECT id, n FROM head WITH NO DATA;
 
@@ -55,6 +72,8 @@ INSERT INTO cases (script, finds) VALUES
 	'1:fk-locks-referenced-table=warning 1:fk-missing-index=warning'),
 ('ALTER TABLE agents ADD FOREIGN KEY (team) REFERENCES teams NOT VALID; CREATE INDEX CONCURRENTLY ON agents (team); CREATE INDEX CONCURRENTLY ON agents (team); DROP INDEX CONCURRENTLY agents_team_idx1',
 	'1:fk-locks-referenced-table=warning'),
+('ALTER TABLE agents ADD FOREIGN KEY (team) REFERENCES teams NOT VALID; CREATE INDEX CONCURRENTLY ON agents (team, (id + 1), (id + 2), team); DROP INDEX CONCURRENTLY agents_team_expr_expr1_team1_idx',
+	'1:fk-locks-referenced-table=warning 1:fk-missing-index=warning'),
 ('ALTER TABLE agents ADD FOREIGN KEY (team) REFERENCES teams NOT VALID; CREATE INDEX CONCURRENTLY i ON agents (team); ALTER INDEX i RENAME TO j; DROP INDEX CONCURRENTLY j',
 	'1:fk-locks-referenced-table=warning 1:fk-missing-index=warning'),
 ('ALTER TABLE agents ADD FOREIGN KEY (team) REFERENCES teams NOT VALID; ALTER TABLE agents ADD CONSTRAINT u UNIQUE (team)',
@@ -148,10 +167,58 @@ INSERT INTO cases (script, finds) VALUES
 ('BEGIN; VACUUM agents; ROLLBACK',
 	'2:concurrently-in-transaction=error 3:transaction-control=error'),
 ('ALTER TYPE mood ADD VALUE $$new$$; INSERT INTO moods VALUES ($$new$$); INSERT INTO moods SELECT $$new$$',
-	'2:enum-add-value-use-same-tx=warning');
+	'2:enum-add-value-use-same-tx=warning'),
+-- keys to several tables; a table's own
+('ALTER TABLE line ADD FOREIGN KEY (n) REFERENCES teams NOT VALID, ADD FOREIGN KEY (n) REFERENCES agents NOT VALID; CREATE INDEX CONCURRENTLY ON line (n)',
+	'1:fk-locks-referenced-table=warning 1:fk-locks-referenced-table=warning 1:fk-multiple-in-one-tx=warning'),
+('ALTER TABLE line ADD FOREIGN KEY (n) REFERENCES teams NOT VALID, ADD FOREIGN KEY (n) REFERENCES empty NOT VALID; CREATE INDEX CONCURRENTLY ON line (n)',
+	'1:fk-locks-referenced-table=warning'),
+('ALTER TABLE line ADD FOREIGN KEY (n) REFERENCES teams NOT VALID, ADD FOREIGN KEY (n) REFERENCES line NOT VALID; CREATE INDEX CONCURRENTLY ON line (n)',
+	'1:fk-locks-referenced-table=warning'),
+('CREATE TABLE new (a int, FOREIGN KEY (a) REFERENCES teams)',
+	'1:fk-locks-referenced-table=warning 1:fk-missing-index=notice'),
+('CREATE TABLE new (a int, CHECK (a > 0), UNIQUE (a))', ''),
+('CREATE TABLE new (LIKE agents INCLUDING ALL, FOREIGN KEY (team) REFERENCES teams)',
+	'1:fk-locks-referenced-table=warning'),
+('CREATE TABLE new (a int NOT NULL, b int NOT NULL, FOREIGN KEY (a) REFERENCES empty ON DELETE SET NULL)',
+	'1:fk-missing-index=notice 1:fk-set-null-on-not-null=warning'),
+('CREATE TABLE new (a int, b int NOT NULL, FOREIGN KEY (a) REFERENCES empty ON DELETE SET NULL)',
+	'1:fk-missing-index=notice'),
+-- a new parent, and CHECKs that speak of its key
+('CREATE TABLE new (k int) PARTITION BY LIST (k); ALTER TABLE new ATTACH PARTITION checked_k FOR VALUES IN (2)', ''),
+('CREATE TABLE new (k int) PARTITION BY LIST (k); ALTER TABLE new ATTACH PARTITION unchecked_k FOR VALUES IN (2)',
+	'2:partition-attach-scan=error'),
+('CREATE TABLE new (k int) PARTITION BY LIST (k); ALTER TABLE unchecked_k VALIDATE CONSTRAINT unchecked_k_k_check; ALTER TABLE new ATTACH PARTITION unchecked_k FOR VALUES IN (2)',
+	'2:validate-constraint-scan=notice'),
+-- storage
+('ALTER TABLE agents SET UNLOGGED',
+	'1:set-logged-unlogged=error'),
+('ALTER TABLE agents SET LOGGED', ''),
+-- values of an enum, and the same word elsewhere
+('ALTER TYPE mood ADD VALUE $$new$$; CREATE DOMAIN x AS text CHECK (VALUE <> $$new$$); CREATE DOMAIN y AS mood CHECK (VALUE <> $$old$$)', ''),
+('ALTER TYPE mood ADD VALUE $$new$$; CREATE DOMAIN x AS mood CHECK (VALUE <> $$new$$)',
+	'2:enum-add-value-use-same-tx=warning'),
+-- defaults
+('ALTER TABLE agents ALTER team SET DEFAULT 1',
+	'1:column-default-change=notice'),
+('ALTER TABLE agents ADD x int; ALTER TABLE agents ALTER x SET DEFAULT 1; ALTER TABLE agents ALTER nope SET DEFAULT 1', ''),
+-- a partitioned table's key, also where the column that it had is gone
+('ALTER TABLE parted DROP CONSTRAINT parted_pkey CASCADE, ADD UNIQUE (n)',
+	'1:add-unique-no-using-index=warning 1:drop-cascade=warning 1:drop-constraint=notice 1:partition-key-missing-in-pk=error 1:partitioned-ddl-fanout=notice'),
+-- the index of a partitioned table's key
+('DROP INDEX parted_pkey',
+	'1:alter-type-dependent-objects=error 1:drop-constraint-backing-index=error');
 SELECT n, script, finds AS expected, found
 FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
 	FROM tapmig.lint(script)) AS f
 WHERE found <> finds ORDER BY n;
 SELECT count(*) FROM cases;
+
+-- what messages say
+SELECT rule, message FROM tapmig.lint('ALTER TABLE teams RENAME name TO called');
+SELECT rule, message FROM tapmig.lint('ALTER TABLE many ALTER few TYPE bigint; ALTER TABLE few ALTER id TYPE bigint') WHERE rule = 'alter-type-fk-recheck';
+SELECT rule, message FROM tapmig.lint('ALTER TABLE parted DETACH PARTITION parted_1; ALTER TABLE with_default DETACH PARTITION with_default_1') WHERE rule = 'partition-detach-not-concurrent';
+SELECT rule, message FROM tapmig.lint('REFRESH MATERIALIZED VIEW kept WITH NO DATA; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE, DROP ATTRIBUTE note CASCADE');
+SELECT rule, message FROM tapmig.lint('BEGIN; VACUUM agents; COMMIT; BEGIN; ALTER TABLE agents ADD x int; CREATE INDEX CONCURRENTLY i ON agents (x); COMMIT');
+SELECT rule, message, advice FROM tapmig.lint('SET LOCAL lock_timeout = 0; CREATE INDEX CONCURRENTLY ON agents (team); SET lock_timeout = 0; ALTER TABLE teams ADD x int; ALTER TABLE agents ADD x int') WHERE rule = 'missing-lock-timeout';
 DROP SCHEMA lint_more CASCADE;
