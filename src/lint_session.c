@@ -183,8 +183,6 @@ lint_follow_set(Lint *lint, VariableSetStmt *stmt)
 		lint_follow_reset(lint, false);
 		return;
 	}
-	if (name == NULL || stmt->kind == VAR_SET_CURRENT || stmt->kind == VAR_SET_MULTI)
-		return;
 	if (pg_strcasecmp(name, "lock_timeout") == 0)
 	{
 		session_follow_lock_timeout(lint, stmt);

@@ -57,7 +57,8 @@ SELECT tapmig.apply('10.2', 'CREATE TABLE other (a int); DROP TABLE other, unuse
 -- more tables than a message names
 CREATE TABLE fourth (a int); INSERT INTO fourth VALUES (1);
 SELECT tapmig.apply('11', 'TRUNCATE head, line, detail, fourth CASCADE');
--- a condition on no row is one
+-- a condition on no row is one, and so is one on partitions
+SELECT tapmig.apply('10.3', 'DELETE FROM detail WHERE line > 5');
 SELECT tapmig.apply('10.1', 'DELETE FROM fourth WHERE current_setting(''application_name'') = ''nobody''''s''');
 SELECT tapmig.apply('11', E'-- tapmig: loses=head, line, detail, approved-by=me\nTRUNCATE head CASCADE');
 
