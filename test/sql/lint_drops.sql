@@ -42,6 +42,7 @@ INSERT INTO cases (script, finds) VALUES
 ('ALTER TABLE agents ALTER n DROP DEFAULT; ALTER TABLE parted ALTER x DROP DEFAULT; DROP SEQUENCE counter', ''),
 ('ALTER TABLE agents ALTER n SET DEFAULT 1; ALTER TABLE parted ALTER x SET DEFAULT 1; DROP SEQUENCE counter', ''),
 ('ALTER TABLE agents DROP n; ALTER TABLE parted DROP x CASCADE; DROP SEQUENCE counter; DROP FUNCTION in_index(int)', ''),
+('ALTER TABLE agents DROP n; DROP FUNCTION in_index(int)', ''),
 ('DROP FUNCTION on_insert()', '1: trigger seen on table agents'),
 ('DROP FUNCTION in_policy()', '1: policy guard on table agents'),
 ('DROP FUNCTION in_index(int)', '1: index agents_in_index_idx'),

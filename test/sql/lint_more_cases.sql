@@ -59,6 +59,15 @@ INSERT INTO with_default VALUES (1), (2);
 CREATE MATERIALIZED VIEW kept AS SELECT id, n FROM head;
 CREATE MATERIALIZED VIEW unfilled AS SELECT id, n FROM head WITH NO DATA;
 
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE lint_more_space LOCATION '';
+CREATE TABLE no_rows (team int CONSTRAINT to_teams REFERENCES teams);
+CREATE MATERIALIZED VIEW kept_unique AS SELECT id, n FROM head;
+CREATE UNIQUE INDEX ON kept_unique (id);
+CREATE MATERIALIZED VIEW kept_partly AS SELECT id, n FROM head;
+CREATE UNIQUE INDEX ON kept_partly (id) WHERE id > 0;
+CREATE UNIQUE INDEX ON kept_partly ((id + 1));
+CREATE INDEX ON kept_partly (id);
 CREATE TABLE cases (n int GENERATED ALWAYS AS IDENTITY, script text, finds text);
 INSERT INTO cases (script, finds) VALUES
 -- an index that the script makes serves a foreign key, until the script drops it
@@ -205,6 +214,23 @@ INSERT INTO cases (script, finds) VALUES
 -- a partitioned table's key, also where the column that it had is gone
 ('ALTER TABLE parted DROP CONSTRAINT parted_pkey CASCADE, ADD UNIQUE (n)',
 	'1:add-unique-no-using-index=warning 1:drop-cascade=warning 1:drop-constraint=notice 1:partition-key-missing-in-pk=error 1:partitioned-ddl-fanout=notice'),
+-- what a rename leaves behind is nobody's where that is dropped
+('ALTER TABLE checked_k RENAME TO gone_k',
+	'1:rename-table=error'),
+('ALTER TABLE checked_k RENAME TO gone_k; DROP TABLE gone_k', ''),
+-- words over two lines
+(E'DO $$ BEGIN ALTER\nTABLE x ADD y int; END $$',
+	'1:opaque-ddl=notice'),
+('DO $$ BEGIN RAISE NOTICE $x$altered$x$; END $$', ''),
+-- options, tablespaces
+('ALTER TABLE agents SET (autovacuum_enabled = off)',
+	'1:autovacuum-disabled=warning'),
+('ALTER TABLE agents SET (autovacuum_enabled, fillfactor = 80)', ''),
+('ALTER TABLE agents SET TABLESPACE lint_more_space',
+	'1:set-tablespace=error'),
+('ALTER INDEX agents_pkey SET TABLESPACE lint_more_space',
+	'1:set-tablespace=error'),
+('ALTER TABLE parted SET TABLESPACE lint_more_space', ''),
 -- the index of a partitioned table's key
 ('DROP INDEX parted_pkey',
 	'1:alter-type-dependent-objects=error 1:drop-constraint-backing-index=error');
@@ -221,4 +247,9 @@ SELECT rule, message FROM tapmig.lint('ALTER TABLE parted DETACH PARTITION parte
 SELECT rule, message FROM tapmig.lint('REFRESH MATERIALIZED VIEW kept WITH NO DATA; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE, DROP ATTRIBUTE note CASCADE');
 SELECT rule, message FROM tapmig.lint('BEGIN; VACUUM agents; COMMIT; BEGIN; ALTER TABLE agents ADD x int; CREATE INDEX CONCURRENTLY i ON agents (x); COMMIT');
 SELECT rule, message, advice FROM tapmig.lint('SET LOCAL lock_timeout = 0; CREATE INDEX CONCURRENTLY ON agents (team); SET lock_timeout = 0; ALTER TABLE teams ADD x int; ALTER TABLE agents ADD x int') WHERE rule = 'missing-lock-timeout';
+SELECT relation, message FROM tapmig.lint('REFRESH MATERIALIZED VIEW kept; REFRESH MATERIALIZED VIEW kept_unique; REFRESH MATERIALIZED VIEW kept_partly; DROP INDEX kept_unique_id_idx; REFRESH MATERIALIZED VIEW kept_unique')
+WHERE rule = 'refresh-matview-blocking';
+SELECT relation, message FROM tapmig.lint('ALTER TABLE no_rows DROP CONSTRAINT to_teams; ALTER TABLE line DROP CONSTRAINT line_head') WHERE rule = 'drop-constraint';
+SELECT relation, message FROM tapmig.lint('ALTER INDEX agents_pkey SET TABLESPACE lint_more_space');
 DROP SCHEMA lint_more CASCADE;
+DROP TABLESPACE lint_more_space;
