@@ -382,6 +382,69 @@ lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
 	return lint_constraint(lint, rel, name) != NULL ? NULL : lint_strdup(lint, name);
 }
 
+/* What depends on an object: a list of LintDependent, in the current context. */
+List *
+lint_dependents(Lint *lint, Oid class, Oid object)
+{
+	List	   *result = NIL;
+	Relation	pg_depend;
+	SysScanDesc scan;
+	ScanKeyData keys[2];
+	HeapTuple	tuple;
+
+	lint_analysis(lint);
+	pg_depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		LintDependent *dependent = palloc(sizeof(LintDependent));
+
+		CHECK_FOR_INTERRUPTS();
+		dependent->column = form->refobjsubid;
+		ObjectAddressSubSet(dependent->object, form->classid, form->objid, form->objsubid);
+		result = lappend(result, dependent);
+	}
+	systable_endscan(scan);
+	table_close(pg_depend, AccessShareLock);
+	return result;
+}
+
+/* The same of a relation and its columns; read once. */
+static List *
+catalog_dependents(Lint *lint, LintRelation *rel)
+{
+	MemoryContext old;
+
+	if (!rel->have_dependents)
+	{
+		old = MemoryContextSwitchTo(lint->context);
+		rel->dependents = lint_dependents(lint, RelationRelationId, rel->oid);
+		MemoryContextSwitchTo(old);
+		rel->have_dependents = true;
+	}
+	return rel->dependents;
+}
+
+/* What depends on a column: a list of LintDependent, in the current context. */
+List *
+lint_column_dependents(Lint *lint, LintRelation *rel, int column)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, catalog_dependents(lint, rel))
+	{
+		if (((LintDependent *) lfirst(lc))->column == column)
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
 /* The foreign keys of the catalogs that refer to a table: their oids. */
 List *
 lint_keys_to(Lint *lint, LintRelation *table)
@@ -392,9 +455,9 @@ lint_keys_to(Lint *lint, LintRelation *table)
 
 	if (table->have_keys_to)
 		return table->keys_to;
-	foreach(lc, lint_dependents(lint, RelationRelationId, table->oid, -1))
+	foreach(lc, catalog_dependents(lint, table))
 	{
-		ObjectAddress *object = lfirst(lc);
+		ObjectAddress *object = &((LintDependent *) lfirst(lc))->object;
 		HeapTuple	tuple;
 
 		if (object->classId != ConstraintRelationId)
@@ -414,43 +477,6 @@ lint_keys_to(Lint *lint, LintRelation *table)
 	return table->keys_to;
 }
 
-/*
- * What depends on an object or, where column is not negative, on that column
- * of it: a list of ObjectAddress, in the current context.
- */
-List *
-lint_dependents(Lint *lint, Oid class, Oid object, int column)
-{
-	List	   *result = NIL;
-	Relation	pg_depend;
-	SysScanDesc scan;
-	ScanKeyData keys[3];
-	HeapTuple	tuple;
-
-	lint_analysis(lint);
-	pg_depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(class));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(column));
-	scan = systable_beginscan(pg_depend, DependReferenceIndexId, true, NULL,
-							  column < 0 ? 2 : 3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		ObjectAddress *address = palloc(sizeof(ObjectAddress));
-
-		CHECK_FOR_INTERRUPTS();
-		ObjectAddressSubSet(*address, form->classid, form->objid, form->objsubid);
-		result = lappend(result, address);
-	}
-	systable_endscan(scan);
-	table_close(pg_depend, AccessShareLock);
-	return result;
-}
-
 /* The tables of a composite type that were there before the script: LintRelation. */
 List *
 lint_typed_tables(Lint *lint, LintRelation *type)
@@ -459,9 +485,9 @@ lint_typed_tables(Lint *lint, LintRelation *type)
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	foreach(lc, lint_dependents(lint, TypeRelationId, oid, -1))
+	foreach(lc, lint_dependents(lint, TypeRelationId, oid))
 	{
-		ObjectAddress *object = lfirst(lc);
+		ObjectAddress *object = &((LintDependent *) lfirst(lc))->object;
 		LintRelation *rel = object->classId == RelationRelationId && object->objectSubId == 0 ?
 			lint_relation_by_oid(lint, object->objectId) : NULL;
 		HeapTuple	tuple;
@@ -477,7 +503,6 @@ lint_typed_tables(Lint *lint, LintRelation *type)
 	}
 	return result;
 }
-
 /* ---- indexes */
 
 static LintIndex *

@@ -107,6 +107,8 @@ struct LintRelation
 	LintRelation *table;		/* of a new index */
 
 	bool		has_children;	/* has had some, in the catalogs */
+	bool		have_dependents;
+	List	   *dependents;		/* LintDependent, by the column that is used */
 	bool		have_keys_to;
 	List	   *keys_to;		/* oids of the foreign keys that refer to it */
 
@@ -121,6 +123,13 @@ struct LintRelation
 	char	   *label;
 	int			label_age;
 };
+
+/* What depends on a relation, or on one of its columns. */
+typedef struct LintDependent
+{
+	int			column;			/* 0: on the relation */
+	ObjectAddress object;
+} LintDependent;
 
 /* A type that the script made, or an enum that it has added to. */
 typedef struct LintType
@@ -285,6 +294,10 @@ struct Lint
 	const TypeName *last_type;	/* the one that was looked up last ... */
 	int			last_type_statement;	/* ... by this statement */
 	LintTypeName *last_type_kept;
+	const TypeName *known_type; /* the one that was found last ... */
+	int			known_type_statement;	/* ... by this statement ... */
+	Oid			known_type_oid; /* ... and what it is */
+	int32		known_typmod;
 	List	   *foreign_keys;
 	List	   *renames;
 	List	   *cascades;
@@ -463,7 +476,8 @@ extern List *lint_indexes(Lint *lint, LintRelation *rel);
 extern const LintSize *lint_size(Lint *lint, LintRelation *rel);
 extern char *lint_size_text(Lint *lint, LintRelation *rel);
 extern List *lint_children(Lint *lint, LintRelation *rel);
-extern List *lint_dependents(Lint *lint, Oid class, Oid object, int column);
+extern List *lint_dependents(Lint *lint, Oid class, Oid object);
+extern List *lint_column_dependents(Lint *lint, LintRelation *rel, int column);
 extern List *lint_keys_to(Lint *lint, LintRelation *table);
 extern List *lint_typed_tables(Lint *lint, LintRelation *type);
 

@@ -36,9 +36,9 @@ domain_users(LintCheck *c, Oid domain, List *users)
 	ListCell   *lc;
 
 	check_stack_depth();
-	foreach(lc, lint_dependents(c->lint, TypeRelationId, domain, -1))
+	foreach(lc, lint_dependents(c->lint, TypeRelationId, domain))
 	{
-		ObjectAddress *object = lfirst(lc);
+		ObjectAddress *object = &((LintDependent *) lfirst(lc))->object;
 
 		if (object->classId == RelationRelationId && object->objectSubId > 0)
 		{

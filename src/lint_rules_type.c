@@ -396,9 +396,9 @@ check_dependents(LintCheck *c)
 	column = lint_is_old(c->rel) ? lint_column(c->lint, c->rel, c->cmd->name) : NULL;
 	if (column == NULL || column->is_new)
 		return;
-	foreach(lc, lint_dependents(c->lint, RelationRelationId, c->rel->oid, column->attnum))
+	foreach(lc, lint_column_dependents(c->lint, c->rel, column->attnum))
 	{
-		char	   *name = dependent_in_the_way(c, lfirst(lc), column->attnum);
+		char	   *name = dependent_in_the_way(c, &((LintDependent *) lfirst(lc))->object, column->attnum);
 		ListCell   *known;
 
 		foreach(known, names)

@@ -54,6 +54,13 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	LintTypeName *kept = type_name_kept(lint, name);
 	Type		tuple;
 
+	/* Also one that is not plain: the rules ask, then the state. */
+	if (lint->known_type == name && lint->known_type_statement == lint->statement)
+	{
+		*type = lint->known_type_oid;
+		*typmod = lint->known_typmod;
+		return true;
+	}
 	if (kept != NULL && OidIsValid(kept->type))
 	{
 		*type = kept->type;
@@ -74,6 +81,10 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	ReleaseSysCache(tuple);
 	if (!get_typisdefined(*type))
 		return false;
+	lint->known_type = name;
+	lint->known_type_statement = lint->statement;
+	lint->known_type_oid = *type;
+	lint->known_typmod = *typmod;
 	if (kept != NULL)
 	{
 		kept->plain = get_typtype(*type) != TYPTYPE_DOMAIN && get_typdefault(*type) == NULL;
