@@ -23,9 +23,12 @@ my $bound = $ENV{PG_TEST_BOUND} // 1200;
 my $jobs  = $ENV{PG_TEST_JOBS} // 3;
 my $until = $ENV{TEST_UNTIL} || 0;
 
-my %long = map { $_ => 1 } qw(740_hostile_server 710_equality 634_packages 430_debian_schemas 720_fuzz 400_readme
-  543_stepwise_deaf_client 735_restore_from_older 736_pg_upgrade 108_runner_scale 630_runner_sh 665_whole_path);
-@files = ((grep { $long{ basename($_, '.pl') } } @files), (grep { !$long{ basename($_, '.pl') } } @files));
+my @long = qw(691_lint_postgres_suite 710_equality 740_hostile_server 634_packages 633_deploy 720_fuzz
+  680_lint_documents 400_readme 430_debian_schemas 735_restore_from_older 736_pg_upgrade 665_whole_path
+  650_promote 630_runner_sh 645_dump_check 543_stepwise_deaf_client);
+my %place = map { $long[$_] => $_ } 0 .. $#long;
+my $place_of = sub { return $place{ basename($_[0], '.pl') } // @long };
+@files = sort { $place_of->($a) <=> $place_of->($b) } @files;
 
 my $harness = TAP::Harness->new({
 	verbosity => 0,
