@@ -518,11 +518,12 @@ ledger_look(const char *track, const Version *version, LedgerSight *sight)
 	LedgerScan	scan;
 	TupleTableSlot *slot;
 	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_text(version->key)};
-	Snapshot	snapshot = GetLatestSnapshot();
 
 	memset(sight, 0, sizeof(*sight));
-	sight->completed = snapshot->snapXactCompletionCount;
-	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, snapshot);
+
+	/* Before the wait for the table, after which the scan takes its own snapshot. */
+	sight->completed = GetLatestSnapshot()->snapXactCompletionCount;
+	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 	slot = ledger_scan_next(&scan, ForwardScanDirection);
 	if (slot != NULL)
 		sight->row = ledger_row(slot);
