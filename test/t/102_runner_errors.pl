@@ -135,12 +135,29 @@ is( $err,
 my $no_psql = scratch_dir();
 for my $program (qw(sh awk sed mktemp mkfifo od tr rm cat))
 {
-	chomp(my $path = `command -v $program`);
+	chomp(my $path = `command -v $program;`);
 	symlink $path, "$no_psql/$program";
 }
 ($exit, $out, $err) = up($dir, { env => { PATH => $no_psql, TAPMIG_BIN => tapmig_bin() } });
 is($exit, 3, 'no psql: exit code 3');
 like($err, qr/\Atapmig: psql is not installed/, 'its message');
+
+# The scripts cannot be put together
+my $no_awk = scratch_dir();
+chomp(my $awk = `command -v awk;`);
+write_file("$no_awk/awk", qq(#!/bin/sh\nif [ "\${chosen+is} \${revision+set}" = 'is set' ]; then exit 2; fi\nexec $awk "\$@"\n));
+chmod 0755, "$no_awk/awk";
+write_file("$dir/019_another.sql", 'CREATE TABLE another (i int)');
+($exit, $out, $err) = up($dir, { env => { PATH => "$no_awk:$ENV{PATH}", TAPMIG_BIN => tapmig_bin() } });
+is($exit, 2, 'awk fails: exit code 2');
+like($err, qr/^tapmig: cannot put the scripts together in .*; nothing was run\n/m, 'its message');
+is($out, '', 'nothing has run');
+
+# A revision that is longer than mawk lets sprintf's result be
+($exit, $out, $err) = up($dir, { env => { TAPMIG_REVISION => 'r' x 9000 } });
+is("$exit|$err", '0|', 'a long revision');
+like($out, qr/\Aapplied 019_another \(\d+ ms\)\n\z/, 'the migration has run');
+is(sql_value($node, "SELECT source LIKE '%\@' || repeat('r', 9000) FROM tapmig.schema_migrations WHERE version = '019'"), 't', 'the ledger has the revision');
 
 # The server goes away in the middle
 write_file("$dir/020_long.sql", "CREATE TABLE long (i int);\nSELECT pg_sleep(600);\n");
