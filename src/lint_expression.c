@@ -298,7 +298,8 @@ expression_open(Lint *lint, LintRelation *rel)
 	if (!OidIsValid(rel->oid) || !ConditionalLockRelationOid(rel->oid, AccessShareLock))
 		return NULL;
 
-	/* The subtransaction's end gives the lock back. */
+	/* The subtransaction's end gives the lock back: before the next statement. */
+	lint->stale = true;
 	return try_relation_open(rel->oid, NoLock);
 }
 

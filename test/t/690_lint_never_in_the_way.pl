@@ -124,7 +124,16 @@ wait_blocked($node, $session->pid);
 $session->cancel;
 is($session->finish->{sqlstate}, '57014', 'a cancel goes through');
 is($session->try($count, bind => [$script])->{value}, $free, 'and the session goes on');
+
+# Statements are looked at together, but what one has locked is free at the next.
+$session->start($count, bind => [<<'SQL']);
+ALTER TABLE parent ATTACH PARTITION loose FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+ALTER TABLE big ADD COLUMN z int DEFAULT forever(1);
+SQL
+ok(wait_blocked($node, $session->pid), 'lint is at the next statement');
+ok(sql_try($node, 'DO $$BEGIN LOCK TABLE parent, loose, rest, big IN ACCESS EXCLUSIVE MODE NOWAIT; END$$')->{ok}, 'and has no table locked');
 $holder->try('SELECT pg_advisory_unlock(4711)');
+ok($session->finish->{ok}, 'it goes on');
 
 # Errors are those of reading the script.
 is_error(sql_error($node, $count, bind => ['SELECT 1; CREATE TABEL x ()']), '42601', qr/syntax error/, 'what is no SQL');
