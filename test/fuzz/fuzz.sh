@@ -68,7 +68,7 @@ house_run psql -Xqc "CREATE FUNCTION tapmig_fuzz(log text, VARIADIC arguments te
 
 # fuzz LOG ARGUMENT...: false where something was found.
 fuzz() {
-  local log=$dir/$1 sql="SELECT tapmig_fuzz('$dir/$1', VARIADIC ARRAY['-artifact_prefix=$dir/found/', '-rss_limit_mb=0', '-timeout=600', '-print_final_stats=1'"
+  local log=$dir/$1 sql="SELECT tapmig_fuzz('$dir/$1', VARIADIC ARRAY['-artifact_prefix=$dir/found/', '-rss_limit_mb=0', '-timeout=600', '-report_slow_units=600', '-print_final_stats=1'"
   shift
 
   for argument; do
