@@ -446,6 +446,19 @@ head_after_word(char *comment, const char *word)
 	return pg_strncasecmp(comment, word, len) == 0 ? comment + len : NULL;
 }
 
+/* Whether one of the psql commands of a line is \copy. */
+static bool
+head_has_copy(const char *command, const char *end)
+{
+	for (; end - command >= 5; command++)
+	{
+		if (strncmp(command, "\\copy", 5) == 0 &&
+			(end - command == 5 || !isalnum((unsigned char) command[5])))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Fills script->directives from the head of the script. Errors: TM009 for what
  * is not understood, 22023 for a value that is no version.
@@ -508,12 +521,11 @@ script_head_read(Script *script)
 		}
 		if (text[pos] == '\\')
 		{
-			/* A statement, and its data may follow. */
-			if (len - pos > 5 && strncmp(text + pos, "\\copy", 5) == 0 &&
-				!isalnum((unsigned char) text[pos + 5]))
-				break;
 			while (line_end < len && text[line_end] != '\n')
 				line_end++;
+			/* A statement, and its data may follow. */
+			if (head_has_copy(text + pos, text + line_end))
+				break;
 			/* SQL may follow in its line. */
 			while (pos + 1 < line_end && !(text[pos] == '\\' && text[pos + 1] == '\\'))
 				pos++;

@@ -83,4 +83,5 @@ DROP TABLE directives_ran;
 
 -- \copy is a statement: what follows is data
 SELECT tapmig.directives(E'\\copy t from stdin\n-- tapmig: store=off\n\\.\nSELECT 1;') IS NULL AS data,
+  tapmig.directives(E'\\x\\copy t from stdin\n-- tapmig: store=off\n\\.\nSELECT 1;') IS NULL AS behind_another,
   tapmig.directives(E'\\set ON_ERROR_STOP 1\n-- tapmig: store=off\nSELECT 1;') AS head;
