@@ -139,9 +139,12 @@ lint_end_analysis(Lint *lint)
 	CurrentResourceOwner = lint->owner;
 }
 
-/* An error that goes through: the session is not left in the subtransaction. */
-static void
-lint_give_up(Lint *lint)
+/*
+ * In PG_CATCH: ends the analysis that an error came from, or the session would be
+ * left in a failed subtransaction; without one it goes on. The error is in scratch.
+ */
+static ErrorData *
+lint_take_error(Lint *lint)
 {
 	ErrorData  *edata;
 
@@ -151,7 +154,7 @@ lint_give_up(Lint *lint)
 	edata = CopyErrorData();
 	FlushErrorState();
 	lint_end_analysis(lint);
-	ReThrowError(edata);
+	return edata;
 }
 
 /* ---- parts of a look */
@@ -176,15 +179,8 @@ lint_guarded(Lint *lint, void (*part) (void *arg), void *arg)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
+		ErrorData  *edata = lint_take_error(lint);
 
-		if (!lint->analyzing)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(lint->scratch);
-		edata = CopyErrorData();
-		FlushErrorState();
-		/* Always, or the session would be left in a failed subtransaction. */
-		lint_end_analysis(lint);
 		if (lint_is_urgent(edata->sqlerrcode))
 			ReThrowError(edata);
 	}
@@ -676,7 +672,7 @@ lint_look_at_pending(Lint *lint)
 	}
 	PG_CATCH();
 	{
-		lint_give_up(lint);
+		ReThrowError(lint_take_error(lint));
 	}
 	PG_END_TRY();
 	lint_end_analysis(lint);
@@ -819,7 +815,7 @@ lint_end(Lint *lint)
 		}
 		PG_CATCH();
 		{
-			lint_give_up(lint);
+			ReThrowError(lint_take_error(lint));
 		}
 		PG_END_TRY();
 		lint_end_analysis(lint);
