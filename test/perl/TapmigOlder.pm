@@ -13,6 +13,11 @@
 #		and $problem says why, in a line; what fails after that dies. Files of one
 #		run of tests share an installation.
 #
+# my $problem = older_dump_problem($older, $node)
+#		A minor release can write into its catalogs what another major's pg_dump of
+#		an earlier date prints and its server refuses. So a database without tapmig
+#		goes that way first: undef when it arrives, else the error.
+#
 # my $dir = older_ledger($node, $db)
 #		makes in a new database a ledger with something of everything, with the
 #		runner and a directory of files, which it returns: applied, registered,
@@ -41,7 +46,7 @@ use TapmigStepwise;
 use TapmigTest;
 use Test::More;
 
-our @EXPORT = qw(older_majors older_install older_ledger ledger_contents ledger_goes_on);
+our @EXPORT = qw(older_majors older_install older_dump_problem older_ledger ledger_contents ledger_goes_on);
 
 my %suite = (15 => 'bookworm', 17 => 'trixie', 18 => 'sid');
 
@@ -172,6 +177,36 @@ sub older_install
 	close($lock);
 	my ($what, $value) = read_file("$dir/result") =~ /^(\w+) (.*)/s;
 	return $what eq 'path' ? ($value, undef) : (undef, $value);
+}
+
+sub older_dump_problem
+{
+	my ($older, $node) = @_;
+	my $file = scratch_dir() . '/dump';
+	my ($good, $output);
+
+	$older->safe_psql('postgres', 'CREATE DATABASE without_tapmig');
+	$older->safe_psql('without_tapmig', <<'SQL');
+CREATE TABLE t AS SELECT 1 AS a, 'x'::text AS b;
+ALTER TABLE t ADD c int DEFAULT 5, ALTER a TYPE bigint, ADD PRIMARY KEY (a);
+CREATE INDEX ON t ((c + 1));
+CREATE VIEW v AS SELECT * FROM t;
+CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT c FROM t; END;
+SQL
+	$node->safe_psql('postgres', 'CREATE DATABASE without_tapmig TEMPLATE template0');
+	{
+		local %ENV = ($node->_get_env(), PGHOST => $older->host, PGPORT => $older->port);
+		_must('.', 'pg_dump', '-f', $file, 'without_tapmig');
+	}
+	{
+		local %ENV = $node->_get_env();
+		($good, $output) = _run('.', 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'without_tapmig', '-f', $file);
+	}
+	$_->safe_psql('postgres', 'DROP DATABASE without_tapmig') for $older, $node;
+	return undef if $good;
+	my ($error) = $output =~ /(ERROR: .*)/;
+	die "a dump without tapmig: $output" unless defined $error;
+	return $error;
 }
 
 # ---------------------------------------------------------------- the ledger
