@@ -50,6 +50,7 @@ COMMENT ON TABLE lists IS 'it''s
 -- Name: EXTENSION x; Type: COMMENT; Schema: -; Owner: -
 ';
 CREATE TABLE "it's ""q"" $$" ("a'b" int);
+ALTER TABLE lists ALTER n SET (n_distinct = 5, n_distinct_inherited = 6);
 CREATE FUNCTION is_ab(varchar) RETURNS boolean LANGUAGE sql BEGIN ATOMIC SELECT $1 IN ('a', 'b'); END;
 SQL
 -- tapmig: lock_timeout=2s, loses=a.b, approved-by="O'Neil \ x"
@@ -112,6 +113,28 @@ like($lines[0], qr/$values[0-9a-f]{64}'\);\z/,
 	'with version, name, checksum and fingerprint');
 like($schema, qr/\Q$lines[2]\E\n\z/, 'at its end');
 is((tapmig('dev', 'dump', '--out', '-'))[1], $schema, '--out -');
+
+# A server stamps columns with an option of its own, which a pg_dump of an earlier
+# minor release prints.
+chomp(my $pg_dump = `pg_config --bindir`);
+my $earlier = scratch_dir();
+write_file("$earlier/stamps.sed", <<'SED');
+/^CREATE TABLE public\.lists (/,/^);/{
+/^);/{
+a\
+ALTER TABLE ONLY public.lists ALTER COLUMN s SET (pg_attver=97479224);
+a\
+ALTER FOREIGN TABLE ONLY public."it's ""q"" $$" ALTER COLUMN "a'b SET (x)" SET (pg_attver=1);
+}
+}
+s/(n_distinct=5, n_distinct_inherited=6)/(pg_attver=3, n_distinct=5, pg_attver=4, n_distinct_inherited=6, pg_attver=5)/
+SED
+write_file("$earlier/pg_dump", "#!/bin/sh\n$pg_dump/pg_dump \"\$\@\" >$earlier/dump || exit\nsed -f $earlier/stamps.sed $earlier/dump | tee $earlier/stamped\n");
+chmod 0755, "$earlier/pg_dump";
+like($schema, qr/ALTER COLUMN n SET \(n_distinct=5, n_distinct_inherited=6\);/, 'the options of a column');
+is((run_tapmig($node, [ 'dump', '--dir', $dir, '--out', '-' ], dbname => 'dev', env => { PATH => "$earlier:$ENV{PATH}" }))[1],
+	$schema, 'without the stamps of the server');
+cmp_ok(scalar(() = read_file("$earlier/stamped") =~ /pg_attver/g), '>=', 5, 'which that pg_dump prints');
 ($exit, $out, $err) = tapmig('dev', 'dump', '--out', "$tmp/nowhere/x.sql");
 is($exit, 2, 'a file that cannot be written') or diag $err;
 
