@@ -77,6 +77,7 @@ typedef struct Verify
 	verify_versions_hash *versions;
 	bytea	   *chain;			/* of its last event, as stored; or NULL */
 	bytea	   *recomputed;		/* NULL where it is the same */
+	bool		broken;			/* an event of it was changed or removed */
 } Verify;
 
 static LedgerStatement verify_select_history = {
@@ -282,6 +283,7 @@ verify_begin_track(Verify *v, const char *track)
 	v->versions = verify_versions_create(v->track_context, 64, NULL);
 	v->chain = NULL;
 	v->recomputed = NULL;
+	v->broken = false;
 }
 
 /* What the event does to its version. */
@@ -312,6 +314,10 @@ verify_replay(Verify *v, const Datum *values, const bool *nulls)
 		entry->state = NULL;
 	}
 	entry->seq = DatumGetInt64(values[LEDGER_HISTORY_SEQ]);
+	/* Where the chain is broken, the event that withdrew it may be the missing one. */
+	if (adds && entry->in_force && !v->broken)
+		verify_report(v, v->track, entry->seq, entry->version,
+					  "this event puts a version in force that was in force already: its row was removed by hand");
 	if (adds)
 		entry->in_force = true;
 	else if (removes)
@@ -344,7 +350,10 @@ verify_link(Verify *v, const Datum *values, const bool *nulls)
 		verify_report(v, v->track, seq, version,
 					  "the chain is broken: this event was changed or forged, or one before it removed");
 	if (!good)
+	{
+		v->broken = true;
 		recomputed = verify_copy(v->track_context, PointerGetDatum(expected), false);
+	}
 
 	if (v->head != NULL && stored != NULL && verify_same_bytes(stored, v->head))
 		v->head_found = true;

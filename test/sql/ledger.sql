@@ -291,6 +291,12 @@ INSERT INTO tapmig.schema_migrations (track, version, kind, applied_at, source, 
   SELECT t, '005', 'applied', now(), 'x', 'x', 'x', false FROM unnest('{aaa,main,zzz}'::text[]) t;
 SELECT track, version, problem FROM tapmig.verify();
 ROLLBACK;
+-- removed, and applied a second time
+BEGIN;
+DELETE FROM tapmig.schema_migrations WHERE version = '040';
+SELECT tapmig.apply('040', 'SELECT 40');
+SELECT track, version, problem, seq = (SELECT max(seq) FROM tapmig.history) AS second FROM tapmig.verify();
+ROLLBACK;
 -- a script's text
 BEGIN;
 UPDATE tapmig.scripts SET sql = 'SELECT 41' WHERE sql = 'SELECT 40';
