@@ -404,20 +404,20 @@ WITH holder AS MATERIALIZED (
 	WHERE s.track IS NULL
 ), progress AS (
 	SELECT p.pid, p.command, p.phase, p.blocks_done, p.blocks_total, p.tuples_done,
-		p.tuples_total, nullif(p.current_locker_pid, 0)::int AS locker
+		p.tuples_total
 	FROM pg_stat_progress_create_index p
 	UNION ALL
-	SELECT p.pid, 'VACUUM', p.phase, p.heap_blks_scanned, p.heap_blks_total, NULL, NULL, NULL
+	SELECT p.pid, 'VACUUM', p.phase, p.heap_blks_scanned, p.heap_blks_total, NULL, NULL
 	FROM pg_stat_progress_vacuum p
 	UNION ALL
 	SELECT p.pid, p.command, p.phase, p.heap_blks_scanned, p.heap_blks_total,
-		p.heap_tuples_scanned, NULL, NULL
+		p.heap_tuples_scanned, NULL
 	FROM pg_stat_progress_cluster p
 	UNION ALL
-	SELECT p.pid, p.command, NULL, NULL, NULL, p.tuples_processed, NULL, NULL
+	SELECT p.pid, p.command, NULL, NULL, NULL, p.tuples_processed, NULL
 	FROM pg_stat_progress_copy p
 	UNION ALL
-	SELECT p.pid, 'ANALYZE', p.phase, p.sample_blks_scanned, p.sample_blks_total, NULL, NULL, NULL
+	SELECT p.pid, 'ANALYZE', p.phase, p.sample_blks_scanned, p.sample_blks_total, NULL, NULL
 	FROM pg_stat_progress_analyze p
 )
 SELECT w.track, w.version, w.started_at, nullif(w.pid, 0) AS pid,
@@ -431,13 +431,16 @@ FROM work w
 -- On a standby the process is the primary's.
 LEFT JOIN pg_stat_activity s ON s.pid = w.pid AND NOT pg_is_in_recovery()
 LEFT JOIN progress p ON p.pid = s.pid
+-- Not current_locker_pid: of a prepared transaction that is whoever uses its backend's slot now.
 LEFT JOIN LATERAL (
-	SELECT nullif(b.pid, 0) AS pid, x.application_name, x.usename,
+	SELECT nullif(b.pid, 0) AS pid, coalesce(x.application_name, g.gid) AS application_name,
+		coalesce(x.usename, g.owner) AS usename,
 		CASE b.pid WHEN 0 THEN 'prepared transaction' ELSE x.state END AS state,
-		clock_timestamp() - x.xact_start AS age
-	FROM unnest(CASE WHEN p.locker IS NOT NULL THEN ARRAY[p.locker]
-					 WHEN s.wait_event_type = 'Lock' THEN pg_blocking_pids(s.pid) END) b (pid)
+		clock_timestamp() - coalesce(x.xact_start, g.prepared) AS age
+	FROM unnest(CASE s.wait_event_type WHEN 'Lock' THEN pg_blocking_pids(s.pid) END) b (pid)
 	LEFT JOIN pg_stat_activity x ON x.pid = b.pid
+	LEFT JOIN pg_locks l ON b.pid = 0 AND l.pid = s.pid AND NOT l.granted AND l.locktype = 'transactionid'
+	LEFT JOIN pg_prepared_xacts g ON g.transaction = l.transactionid
 	ORDER BY x.xact_start
 	LIMIT 1) f ON true;
 
@@ -453,6 +456,7 @@ COMMENT ON COLUMN tapmig.running.step_running IS 'the step under way, where it r
 COMMENT ON COLUMN tapmig.running.query IS 'in a script: track, migration and number of the statement';
 COMMENT ON COLUMN tapmig.running.command IS 'what pg_stat_progress_* says is done, with its phase, blocks and tuples';
 COMMENT ON COLUMN tapmig.running.waits_for_pid IS 'the session that it waits for; of several the one with the oldest transaction';
+COMMENT ON COLUMN tapmig.running.waits_for_application IS 'of a prepared transaction its gid, where a transaction is waited for';
 COMMENT ON COLUMN tapmig.running.waits_for_age IS 'age of that session''s transaction';
 
 -- A failed try counts as in tapmig.plan. is_applied() looks with a snapshot of its

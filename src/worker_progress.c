@@ -125,9 +125,14 @@ progress_add(StringInfo text, const char *phase,
 						 rows_done, rows_total);
 }
 
+/* For progress_find_blocker(): nobody is waited for. */
+#define PROGRESS_NOBODY (-1)
+
 /*
  * Who keeps a process from a lock: of several the one with the oldest
- * transaction. 0 for nobody, or a prepared transaction.
+ * transaction. 0 for a prepared transaction. Not what a build reports in
+ * PROGRESS_WAITFOR_CURRENT_PID: of a prepared transaction that is whoever uses the
+ * backend slot now that it was prepared in.
  */
 static int
 progress_find_blocker(int pid)
@@ -135,7 +140,7 @@ progress_find_blocker(int pid)
 	ArrayType  *array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
 															   Int32GetDatum(pid)));
 	TimestampTz oldest = 0;
-	int			result = 0;
+	int			result = PROGRESS_NOBODY;
 	Datum	   *pids;
 	int			n;
 
@@ -145,7 +150,7 @@ progress_find_blocker(int pid)
 		const PgBackendStatus *entry = progress_entry(DatumGetInt32(pids[i]));
 		TimestampTz since = entry != NULL ? entry->st_xact_start_timestamp : 0;
 
-		if (result == 0 || (since != 0 && (oldest == 0 || since < oldest)))
+		if (result == PROGRESS_NOBODY || (since != 0 && (oldest == 0 || since < oldest)))
 		{
 			result = DatumGetInt32(pids[i]);
 			oldest = since;
@@ -157,8 +162,16 @@ progress_find_blocker(int pid)
 static void
 progress_add_blocker(StringInfo text, int pid)
 {
-	const PgBackendStatus *entry = progress_entry(pid);
+	const PgBackendStatus *entry;
 
+	if (pid == PROGRESS_NOBODY)
+		return;
+	if (pid == 0)
+	{
+		appendStringInfoString(text, "; it waits for a prepared transaction (pg_prepared_xacts shows it)");
+		return;
+	}
+	entry = progress_entry(pid);
 	appendStringInfo(text, "; it waits for process %d", pid);
 	if (entry == NULL)
 		return;
@@ -182,7 +195,6 @@ worker_progress_describe(int pid)
 {
 	const PgBackendStatus *entry;
 	const int64 *param;
-	int			blocker = 0;
 	StringInfoData text;
 
 	pgstat_clear_backend_activity_snapshot();
@@ -201,7 +213,6 @@ worker_progress_describe(int pid)
 						 param[PROGRESS_SCAN_BLOCKS_DONE], param[PROGRESS_SCAN_BLOCKS_TOTAL],
 						 param[PROGRESS_CREATEIDX_TUPLES_DONE],
 						 param[PROGRESS_CREATEIDX_TUPLES_TOTAL]);
-			blocker = (int) param[PROGRESS_WAITFOR_CURRENT_PID];
 			break;
 		case PROGRESS_COMMAND_VACUUM:
 			progress_add(&text, progress_vacuum_phase(param[PROGRESS_VACUUM_PHASE]),
@@ -216,10 +227,7 @@ worker_progress_describe(int pid)
 		default:
 			break;
 	}
-	if (blocker == 0)
-		blocker = progress_find_blocker(pid);
-	if (blocker != 0)
-		progress_add_blocker(&text, blocker);
+	progress_add_blocker(&text, progress_find_blocker(pid));
 	pgstat_clear_backend_activity_snapshot();
 	return text.data;
 }

@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = tapmig_node('main',
 	init => [ allows_streaming => 1 ],
-	conf => "hot_standby = on\nautovacuum = off\n");
+	conf => "hot_standby = on\nautovacuum = off\nmax_prepared_transactions = 2\n");
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE web LOGIN;
 CREATE ROLE watch LOGIN;
@@ -135,6 +135,18 @@ for my $call (q{CALL tapmig.run('038_note', 'SELECT 1; ALTER TABLE agents ADD no
 	$web->try('COMMIT');
 	is($client->finish->{value}, 'applied', "$version: it ended");
 }
+
+# A prepared transaction has no process; what a build reports in its place is
+# whoever has its backend's slot: here the caller.
+ok(wait_until($node, 'SELECT tapmig.holder() IS NULL'), 'the lock is free');
+$client->try($_) for 'BEGIN', 'INSERT INTO agents VALUES (1001)', q{PREPARE TRANSACTION 'it''s left'};
+$client->start(q{CALL tapmig.run('0391', 'CREATE INDEX CONCURRENTLY agents_id2_idx ON agents (id)')});
+ok(wait_until($node, "SELECT phase = 'waiting for writers before build' AND wait_event = 'transactionid' FROM tapmig.running"),
+	'the build waits for a prepared transaction');
+is(running(q{waits_for_pid, waits_for_application, waits_for_user = pg_get_userbyid(10), waits_for_state, waits_for_age > '0 s'}),
+	"|it's left|t|prepared transaction|t", 'which is named');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'it''s left'});
+is($client->finish->{value}, 'applied', 'it ended');
 
 # The worker that is killed leaves its attempt: the whole server restarts.
 $web->try('BEGIN ISOLATION LEVEL REPEATABLE READ');

@@ -10,7 +10,7 @@ use TapmigStepwise;
 use TapmigTest;
 use Test::More;
 
-my $node = tapmig_node('main', conf => "autovacuum = off\nmax_worker_processes = 16\n");
+my $node = tapmig_node('main', conf => "autovacuum = off\nmax_worker_processes = 16\nmax_prepared_transactions = 1\n");
 
 # A reader of t and u, idle in transaction, and somebody who wants to write
 $node->safe_psql('postgres', <<'SQL');
@@ -30,16 +30,18 @@ my %script = (
 	vacuum_full => 'VACUUM FULL u',
 	drop_index  => 'DROP INDEX CONCURRENTLY t_a',
 	build       => 'CREATE INDEX CONCURRENTLY big_a ON big (a)',
+	prepared    => 'CREATE INDEX CONCURRENTLY big_a ON big (a)',
 	vacuum      => "SET vacuum_cost_delay = '50ms';\nSET vacuum_cost_limit = 1;\nVACUUM big",
 	reindex     => 'REINDEX SCHEMA CONCURRENTLY other',
 );
 
 # Builds would wait for the other workers: each has a database of its own.
 my (%db, %holder);
-for my $name ('build', 'reindex')
+for my $name ('build', 'prepared', 'reindex')
 {
 	$db{$name} = tapmig_database($node, $name);
 	$node->safe_psql($db{$name}, 'CREATE TABLE big AS SELECT 1 AS a; CREATE SCHEMA other; CREATE TABLE other.o (a int); CREATE INDEX o_a ON other.o (a)');
+	next if $name eq 'prepared';
 	$holder{$name} = holder($node, dbname => $db{$name});
 	$holder{$name}->try('SET application_name = a_holder');
 }
@@ -49,6 +51,9 @@ for my $name (sort keys %script)
 {
 	$session{$name} = session($node, dbname => $db{$name});
 	$session{$name}->try('SET tapmig.lock_timeout = 0');
+
+	# In the backend slot of what it waits for
+	$session{$name}->try($_) for $name eq 'prepared' ? ('BEGIN', 'INSERT INTO big VALUES (2)', 'PREPARE TRANSACTION \'p\'') : ();
 	$session{$name}->start('CALL tapmig.run($1, $2, track => $3)', bind => [ '001_it', $script{$name}, $name ]);
 }
 
@@ -74,6 +79,8 @@ for my $name ('build', 'reindex')
 	my $holder_pid = $holder{$name}->pid;
 	like(noticed($name), qr{statement 1 of 1: waiting for old snapshots.*; it waits for process $holder_pid \(application "a_holder"\), $since}, "$name: its phase, and whom it waits for");
 }
+like(noticed('prepared'), qr{waiting for writers before the build; it waits for a prepared transaction \(pg_prepared_xacts shows it\)$},
+	'a prepared transaction: no process is waited for');
 like(noticed('vacuum'), qr{statement 3 of 3: scanning heap, \d+ of \d{4} blocks$}, 'VACUUM: its phase, and how far it is');
 
 # The same as tapmig.running says
@@ -82,7 +89,8 @@ is(rows_of($node, "SELECT track, waits_for_pid = $pid, waits_for_application FRO
 is(rows_of($node, "SELECT command, phase, blocks_done BETWEEN 1 AND blocks_total FROM tapmig.running WHERE track = 'vacuum'"), 'VACUUM|scanning heap|t', 'and how far the vacuum is');
 
 $_->close for $reader, values %holder;
-is($session{$_}->finish->{value}, 'applied', "$_: ends well") for qw(vacuum_full drop_index build reindex);
+$node->safe_psql('prepared', "COMMIT PREPARED 'p'");
+is($session{$_}->finish->{value}, 'applied', "$_: ends well") for qw(vacuum_full drop_index build prepared reindex);
 $session{vacuum}->cancel;
 is_error($session{vacuum}->finish, '57014', undef, 'the vacuum is cancelled');
 
