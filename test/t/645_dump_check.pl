@@ -191,6 +191,15 @@ like($out, qr/^\+INSERT INTO tapmig\.schema_migrations .*'004', 'more'/m, 'and t
 like($err, qr/\Atapmig: \S+\/schema\.sql is stale\nHINT:  tapmig up and tapmig dump .*\n\z/, 'its message');
 ($exit, $out, $err) = tapmig('dev', 'dump', '--out', '-');
 like($err, qr/WARNING:  1 of the files are not applied/, 'dump before up: a warning');
+
+# One that stopped in its middle is in it in part.
+write_file("$dir/005_parts.sql", "CREATE TABLE parts (i int);\nVACUUM parts;\nSELECT 1/0;\n");
+is((tapmig('dev', 'up'))[0], 1, 'a migration stops in its middle');
+($exit, $out, $err) = tapmig('dev', 'dump', '--out', '-');
+like($out, qr/^CREATE TABLE public\.parts /m, 'its first step is in the dump');
+like($err, qr/\Atapmig: WARNING:  not applied to its end: 005_parts; what its steps have done is in the dump, and its version is not\nHINT:  Let tapmig up finish it, .*\n\z/,
+	'which says so, and not that the dump is without it');
+write_file("$dir/005_parts.sql", "CREATE TABLE parts (i int);\nVACUUM parts;\nDROP TABLE parts;\n");
 is((tapmig('dev', 'up'))[0], 0, 'the fix that it names: up');
 ($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir, '--db', 'dev' ]);
 is($exit, 5, 'a live database that has more');
