@@ -158,14 +158,18 @@ migration_read(Migration *migration)
 						request->script->statements[migration->shape->lone_commit].line)));
 }
 
-/* Whether an earlier run has finished some of the version's steps. */
+/*
+ * Whether an earlier run has finished some of the version's steps; or_begun: or
+ * has begun one outside of a transaction, which may have taken effect.
+ */
 static bool
-migration_has_steps_done(const Request *request)
+migration_has_steps_done(const Request *request, bool or_begun)
 {
 	LedgerProgress *progress = ledger_find_attempt(&request->identity, request->track,
 												   &request->version);
 
-	return progress != NULL && progress->steps_done > 0 &&
+	return progress != NULL &&
+		(progress->steps_done > 0 || (or_begun && progress->step_running > 0)) &&
 		strcmp(progress->outcome, "abandoned") != 0;
 }
 
@@ -240,7 +244,7 @@ migration_execute(Migration *migration)
 		return MIGRATION_REGISTERED;
 	}
 	out_of_order = admission_is_out_of_order(request);
-	if (!migration->may_launch && migration_has_steps_done(request))
+	if (!migration->may_launch && migration_has_steps_done(request, false))
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
 				 errmsg("migration %s has finished steps of an earlier run",
@@ -429,7 +433,7 @@ migration_try(Migration *migration)
 	{
 		migration->needs_worker = migration->may_launch &&
 			(migration->shape->kind == SHAPE_STEPWISE ||
-			 migration_has_steps_done(migration->request));
+			 migration_has_steps_done(migration->request, true));
 		if (migration->needs_worker)
 			migration_lint(migration);
 		else

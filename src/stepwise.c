@@ -203,6 +203,10 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	if (earlier->step_running == earlier->steps_done + 1 &&
 		stepwise_is_same_step(s, earlier, earlier->step_running))
 		s->progress.step_running = earlier->step_running;
+
+	/* What it meets may be its own effect, and nothing of a human's to record. */
+	if (s->progress.step_running > 0)
+		s->options.register_hint = NULL;
 	if (earlier->steps_done > 0 || earlier->step_running > 0)
 		ereport(NOTICE,
 				(errmsg("migration %s goes on with step %d of %d",
@@ -731,6 +735,11 @@ stepwise_help(const Stepwise *s, ErrorData *edata)
 	else
 		next = psprintf("%d of its %d steps are done, and stay: run it again to go on with step %d.",
 						done, s->progress.steps, done + 1);
+
+	/* Begun by an earlier attempt, whose end is not known. */
+	if (s->progress.step_running == done + 1 && !s->marked)
+		next = psprintf("Step %d was interrupted earlier: if it took effect then, SELECT tapmig.step_done(%s, %d, why), and run it again. %s",
+						done + 1, quote_literal_cstr(s->request->version.text), done + 1, next);
 
 	/* A statement that was alone and is refused all the same. */
 	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION ||

@@ -44,9 +44,32 @@ is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, '
 	sql_try($node, "UPDATE tapmig.attempts SET outcome = 'interrupted', step_running = 1 WHERE version = '20'");
 	$r = run($node, '20', $script);
 	is_error($r, '42P04', undef, 'one that was interrupted meets its own effect');
+	is($r->{hint}, q{Step 1 was interrupted earlier: if it took effect then, SELECT tapmig.step_done('20', 1, why), and run it again. No step of it is done. Run it again: what the failed one may have left is cleared away first.},
+		'and says how to tell');
 	is(sql_try($node, "SELECT tapmig.step_done('20', 1, 'it is there')")->{ok}, 1, 'a human may say so after that as well');
 	is(run($node, '20', $script)->{value}, 'applied', 'and the run goes on behind it');
 	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 20'), 1, 'with the steps that were left');
+}
+
+# A block that commits, and is interrupted behind that, meets its own table.
+{
+	my $script = "DO 'BEGIN CREATE TABLE made_once (a int); COMMIT; PERFORM pg_advisory_xact_lock_shared(548); END';\nINSERT INTO u VALUES (21);\n";
+	my $gate = session($node);
+	$gate->try('SELECT pg_advisory_lock(548)');
+	my $client = session($node);
+	$client->try('SET tapmig.lock_timeout = 0');
+	$client->start('CALL tapmig.run($1, $2)', bind => [ '21', $script ]);
+	ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'made_once')"), 'a block has committed');
+	$client->cancel;
+	is_error($client->finish, '57014', undef, 'and is cancelled');
+	$gate->close;
+	my $r = run($node, '21', $script);
+	is_error($r, '42P07', undef, 'it meets its own table');
+	like($r->{hint}, qr/\AStep 1 was interrupted earlier: if it took effect then, SELECT tapmig\.step_done\('21', 1, why\), and run it again\. 0 of its 2 steps are done\. What this block had committed/,
+		'which is nothing to be registered');
+	ok(sql_try($node, "SELECT tapmig.step_done('21', 1, 'the table is there')")->{ok}, 'the advice');
+	is(run($node, '21', $script)->{value}, 'applied', 'works');
+	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 21'), 1, 'and what is behind it has run');
 }
 
 # Hints
