@@ -74,6 +74,8 @@ is(promote(report('003' => 100)), '6|', 'order is kept: the first that is not gr
 like($out, qr/^waiting 003_t3 comes after 001_t1$/m, 'as is said');
 is(promote(report(all => 30), '--soak', '48h'), '6|', '--soak 48h');
 is(promote(report(all => 50), '--soak', '2 days', '--to', '1'), '0|001', "--soak '2 days', --to");
+is(promote(report(all => 23), '--soak', '24'), '2|', '--soak 24 is no 24 seconds');
+is($err, "tapmig: --soak 24 has no unit\nHINT:  Write 24h, 24min or '24 days'.\n", 'as is said');
 is(promote("dbname=$staging", '--soak', '0'), '0|002 003', '--from with a connection');
 stage(\%three);
 is(promote('postgresql:///' . $staging), '6|', '--from with a URI');
