@@ -53,6 +53,21 @@ write_file("$dir/004_syntax.sql", "CREATE TABLE one (i int);\n");
 ($exit, $out, $err) = up($dir);
 like($err, qr/^HINT:  .*tapmig\.register\('004'/m, "the server's hint is shown");
 
+# Somebody else's doing: there is nothing to correct in the file.
+write_file("$dir/004_syntax.sql", "SELECT pg_cancel_backend(pg_backend_pid());\nSELECT pg_sleep(60);\n");
+($exit, $out, $err) = up($dir);
+is($exit, 1, 'a cancel from outside');
+like($err, qr/^tapmig: nothing of 004_syntax was applied, the migrations before it are in; run tapmig up again \(SQLSTATE 57014\)$/m, 'its message');
+
+# A step that was interrupted may have taken effect: not "nothing".
+write_file("$dir/004_syntax.sql", "CREATE DATABASE postgres;\n");
+($exit, $out, $err) = up($dir);
+like($err, qr/^tapmig: nothing of 004_syntax was applied/m, 'a database that is there');
+$node->safe_psql('postgres', "UPDATE tapmig.attempts SET outcome = 'interrupted', step_running = 1 WHERE version = '004'");
+($exit, $out, $err) = up($dir);
+like($err, qr/^HINT:  Step 1 was interrupted earlier: .*step_done.*^tapmig: 004_syntax stopped in its middle/ms, 'the same in a step that was interrupted');
+$node->safe_psql('postgres', "SELECT tapmig.abandon('004', 'test')");
+
 # A script can neither write our messages nor end the run early
 write_file("$dir/004_syntax.sql", "\\echo x\nDO \$\$BEGIN RAISE NOTICE E'\\npsql:/x.sql:1: ERROR:  not one\\ntapmig: applied 999_x'; END\$\$;\n");
 ($exit, $out, $err) = up($dir);
