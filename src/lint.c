@@ -108,6 +108,7 @@ lint_analysis(Lint *lint)
 	BeginInternalSubTransaction(NULL);
 	lint->analyzing = true;
 	lint->stale = false;
+	lint_forbid_calls();
 	MemoryContextSwitchTo(old);
 
 	/*
@@ -134,6 +135,7 @@ lint_end_analysis(Lint *lint)
 	if (!lint->analyzing)
 		return;
 	lint->analyzing = false;
+	lint_permit_calls();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(old);
 	CurrentResourceOwner = lint->owner;

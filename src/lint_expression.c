@@ -7,13 +7,17 @@
  * planning. Columns are found in the script's state (a hook of the parser), so
  * that no relation needs to be opened. Errors are usual here (a type that the
  * script makes is not there yet): they end the subtransaction of
- * lint_analysis(), and with it the rules' look at the statement.
+ * lint_analysis(), and with it the rules' look at the statement. Planning would
+ * call immutable functions for their value: those of users are left out, since
+ * they could lock, wait, or do anything.
  */
 #include "postgres.h"
 
 #include "access/attmap.h"
 #include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/dependency.h"
+#include "catalog/objectaccess.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -62,6 +66,101 @@ lint_constraint_of(ColumnDef *def, ConstrType type)
 			return constraint;
 	}
 	return NULL;
+}
+
+/* ---- functions of users, which are not called */
+
+static object_access_hook_type previous_object_access_hook = NULL;
+static bool calls_are_forbidden = false;
+
+/* Whatever way the server takes to a call: it ends the analysis. */
+static void
+expression_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id,
+						 void *arg)
+{
+	if (access == OAT_FUNCTION_EXECUTE && object_id >= FirstNormalObjectId)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("lint calls no function of a user: it could do anything")));
+	if (previous_object_access_hook != NULL)
+		previous_object_access_hook(access, class_id, object_id, sub_id, arg);
+}
+
+/* The analysis begins. */
+void
+lint_forbid_calls(void)
+{
+	if (calls_are_forbidden)
+		return;
+	previous_object_access_hook = object_access_hook;
+	object_access_hook = expression_object_access;
+	calls_are_forbidden = true;
+}
+
+/* The analysis ends. */
+void
+lint_permit_calls(void)
+{
+	if (!calls_are_forbidden)
+		return;
+	object_access_hook = previous_object_access_hook;
+	calls_are_forbidden = false;
+}
+
+/* Whether planning would call a function of a user for its value. */
+static bool
+expression_is_called(Node *node)
+{
+	Oid			function = IsA(node, FuncExpr) ? ((FuncExpr *) node)->funcid :
+		IsA(node, OpExpr) ? get_opcode(((OpExpr *) node)->opno) : InvalidOid;
+
+	return function >= FirstNormalObjectId && !contain_var_clause(node) &&
+		!contain_mutable_functions(node);
+}
+
+static Node *
+expression_uncalled_mutator(Node *node, void *arg)
+{
+	Lint	   *lint = arg;
+	Param	   *param;
+	int			i = 0;
+	ListCell   *lc;
+	MemoryContext old;
+
+	if (node == NULL)
+		return NULL;
+	if (!expression_is_called(node))
+		return expression_tree_mutator(node, expression_uncalled_mutator, arg);
+	foreach(lc, lint->calls)
+	{
+		if (equal(lfirst(lc), node))
+			break;
+		i++;
+	}
+	if (lc == NULL)
+	{
+		old = MemoryContextSwitchTo(lint->context);
+		lint->calls = lappend(lint->calls, copyObject(node));
+		MemoryContextSwitchTo(old);
+	}
+	param = makeNode(Param);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = i + 1;
+	param->paramtype = exprType(node);
+	param->paramtypmod = exprTypmod(node);
+	param->paramcollid = exprCollation(node);
+	param->location = -1;
+	return (Node *) param;
+}
+
+/*
+ * The expression with an unknown value in the place of each call that planning
+ * would make; the same for the same call.
+ */
+static Node *
+expression_uncalled(Lint *lint, Node *expression)
+{
+	return expression_uncalled_mutator(expression, lint);
 }
 
 /* ---- expressions */
@@ -123,6 +222,7 @@ lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 	if (expression == NULL)
 		return false;
 	assign_expr_collations(pstate, expression);
+	expression = expression_uncalled(lint, expression);
 	return contain_volatile_functions((Node *) expression_planner((Expr *) expression));
 }
 
@@ -174,7 +274,7 @@ lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 	if (e == NULL)
 		return false;			/* the statement will fail */
 	assign_expr_collations(pstate, e);
-	e = (Node *) expression_planner((Expr *) e);
+	e = (Node *) expression_planner((Expr *) expression_uncalled(lint, e));
 
 	for (;;)
 	{
@@ -202,8 +302,9 @@ lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 /* ---- proofs */
 
 static List *
-expression_clauses(Node *expression)
+expression_clauses(Lint *lint, Node *expression)
 {
+	expression = expression_uncalled(lint, expression);
 	expression = eval_const_expressions(NULL, expression);
 	expression = (Node *) canonicalize_qual((Expr *) expression, true);
 	return make_ands_implicit((Expr *) expression);
@@ -265,7 +366,7 @@ lint_implied(Lint *lint, LintRelation *rel, List *test)
 		expression = constraint->stored != NULL ? stringToNode(constraint->stored) :
 			copyObject(constraint->expression);
 		if (expression != NULL)
-			known = list_concat(known, expression_clauses(expression));
+			known = list_concat(known, expression_clauses(lint, expression));
 	}
 
 	/* As PartConstraintImpliedByRelConstraint(): columns that are NOT NULL. */
@@ -362,7 +463,7 @@ lint_partition_qual(Lint *lint, LintRelation *parent, LintRelation *child,
 		if (of_ancestors != NULL)
 			qual = lappend(list_copy(qual), of_ancestors);
 		if (qual != NIL)
-			qual = expression_clauses((Node *) make_ands_explicit(qual));
+			qual = expression_clauses(lint, (Node *) make_ands_explicit(qual));
 	}
 	*result = (List *) map_variable_attnos((Node *) qual, 1, 0, map, InvalidOid, &whole_row);
 	return true;

@@ -317,6 +317,8 @@ struct Lint
 	bool		timeout_reset;	/* to the session's own: in one transaction only */
 	int			no_timeout_before;	/* as the script began */
 
+	List	   *calls;			/* of users' functions, which planning would make */
+
 	/* The CHECK that was analyzed last. */
 	Node	   *checked_raw;
 	int			checked_statement;
@@ -491,6 +493,8 @@ extern LintType *lint_type_of_script(Lint *lint, List *names);
 extern bool lint_type_has_labels(Lint *lint, const char *name);
 
 /* lint_expression.c: what only the server's own analysis can tell */
+extern void lint_forbid_calls(void);
+extern void lint_permit_calls(void);
 extern bool lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod);
 extern Node *lint_check_expression(Lint *lint, LintRelation *rel, Node *raw);
 extern bool lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
