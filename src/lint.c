@@ -562,7 +562,7 @@ lint_is_idle(Lint *lint, Node *node)
 		case T_AlterDefaultPrivilegesStmt:
 			return true;
 		case T_CreateFunctionStmt:
-			return (lint->definers == NIL || !((CreateFunctionStmt *) node)->replace) &&
+			return !((CreateFunctionStmt *) node)->replace &&
 				!lint_is_definer((CreateFunctionStmt *) node);
 		default:
 			return false;

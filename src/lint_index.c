@@ -109,6 +109,63 @@ lint_index_lose(Lint *lint, LintIndex *index)
 		lint_relation_drop(lint, lost);
 }
 
+/* The index of that name in its table's list, or NULL. */
+LintIndex *
+lint_index_named(Lint *lint, LintRelation *rel, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_indexes(lint, rel))
+	{
+		LintIndex  *index = lfirst(lc);
+
+		if (!index->gone && index->name != NULL && strcmp(index->name, name) == 0)
+			return index;
+	}
+	return NULL;
+}
+
+/* The table that an index belongs to, or NULL. */
+LintRelation *
+lint_table_of_index(Lint *lint, LintRelation *index)
+{
+	Oid			table;
+
+	if (index->table != NULL || !OidIsValid(index->oid))
+		return index->table;
+	table = IndexGetRelation(index->oid, true);
+	return OidIsValid(table) ? lint_relation_by_oid(lint, table) : NULL;
+}
+
+/* A relation's entry in the list of its table; NULL: it is no index. */
+LintIndex *
+lint_index_of(Lint *lint, LintRelation *index)
+{
+	LintRelation *rel = index->relkind == RELKIND_INDEX || index->relkind == RELKIND_PARTITIONED_INDEX ?
+		lint_table_of_index(lint, index) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, rel == NULL ? NIL : lint_indexes(lint, rel))
+	{
+		LintIndex  *known = lfirst(lc);
+
+		if (index->is_new ? known->made == index : known->oid == index->oid)
+			return known;
+	}
+	return NULL;
+}
+
+/* An index gets another name, and its relation with it. */
+void
+lint_index_rename(Lint *lint, LintIndex *index, const char *name)
+{
+	LintRelation *rel = OidIsValid(index->oid) ? lint_relation_by_oid(lint, index->oid) : index->made;
+
+	index->name = lint_strdup(lint, name);
+	if (rel != NULL && strcmp(rel->name, name) != 0)
+		lint_relation_move(lint, rel, NULL, name);
+}
+
 /* The index of a constraint that is dropped; oid: of an old one. */
 void
 lint_index_lose_constraint(Lint *lint, LintRelation *rel, Oid oid, const char *name)
@@ -120,7 +177,7 @@ lint_index_lose_constraint(Lint *lint, LintRelation *rel, Oid oid, const char *n
 		LintIndex  *index = lfirst(lc);
 
 		if (OidIsValid(oid) ? index->oid == oid :
-			!OidIsValid(index->oid) && index->name != NULL && strcmp(index->name, name) == 0)
+			index->of_constraint && index->name != NULL && strcmp(index->name, name) == 0)
 			lint_index_lose(lint, index);
 	}
 }
@@ -158,20 +215,13 @@ lint_index_create(Lint *lint, IndexStmt *stmt)
 void
 lint_index_drop(Lint *lint, LintRelation *index)
 {
-	Oid			table = OidIsValid(index->oid) ? IndexGetRelation(index->oid, true) : InvalidOid;
-	LintRelation *rel = index->table != NULL ? index->table :
-		OidIsValid(table) ? lint_relation_by_oid(lint, table) : NULL;
-	ListCell   *lc;
+	LintRelation *rel = lint_table_of_index(lint, index);
+	LintIndex  *known = rel == NULL ? NULL : lint_index_of(lint, index);
 
 	if (rel == NULL)
 		return;
-	foreach(lc, lint_indexes(lint, rel))
-	{
-		LintIndex  *known = lfirst(lc);
-
-		if (index->is_new ? known->made == index : known->oid == index->oid)
-			lint_index_lose(lint, known);
-	}
+	if (known != NULL)
+		lint_index_lose(lint, known);
 	lint_hold(lint, rel, lint->shape->concurrently ? ShareUpdateExclusiveLock : AccessExclusiveLock);
 }
 

@@ -59,6 +59,7 @@ typedef struct LintIndex
 	bool		valid;
 	bool		unique;
 	bool		partial;
+	bool		of_constraint;	/* it is one's of the script, and has its name */
 	bool		gone;
 	List	   *keys;			/* attribute numbers, 0 for an expression */
 } LintIndex;
@@ -85,7 +86,6 @@ struct LintRelation
 	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
 	int			renamed_step;	/* renamed in this step, from 1; 0: not */
 	bool		has_policy;		/* given one by this script */
-	bool		lost_parts;		/* a trigger, rule or policy was dropped */
 	bool		untyped;		/* ALTER TABLE ... NOT OF */
 	bool		replaced;		/* a view, by CREATE OR REPLACE */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
@@ -166,7 +166,8 @@ typedef struct LintRename
 /* What a DROP ... CASCADE takes with it; judged at the end of its step. */
 typedef struct LintCascade
 {
-	char	   *name;			/* "view a" */
+	ObjectAddress object;
+	char	   *name;			/* "view a"; NULL: not to be told */
 	LintRelation *rel;			/* NULL: no relation */
 	LintRelation *key_of;		/* of a foreign key: its table, NULL: none ... */
 	LintConstraint *key;		/* ... and itself */
@@ -278,8 +279,7 @@ struct Lint
 	LintNames	catalog_names[LINT_NAMES_KINDS];
 	HTAB	   *relations;		/* by schema and name */
 	HTAB	   *relations_by_oid;	/* of the catalogs' */
-	HTAB	   *schemas;		/* that the script has made or dropped */
-	int			schema_age;		/* changes when those that it has made are forgotten */
+	HTAB	   *schemas;		/* that the script has made, dropped or renamed */
 	int			paths;			/* changes when the search_path may */
 	int			names[LINT_NAME_BUCKETS];	/* ... when one of these names is another's */
 	char		last_schema_name[NAMEDATALEN];	/* what last_found was called; "": no schema */
@@ -303,13 +303,12 @@ struct Lint
 	List	   *cascades;
 	List	   *definers;
 	LintNames	definer_names;	/* and more */
-	List	   *gone_objects;	/* ObjectAddress: types, servers and the like */
+	HTAB	   *objects;		/* that are no relations, dropped or made anew */
+	LintNames	replaced_functions; /* and more */
 	bool		lost_relations; /* some were dropped */
 	bool		lost_columns;	/* likewise */
-	bool		lost_functions; /* likewise */
 	bool		have_function_words;
 	LintNames	function_words; /* in the texts of users' functions */
-	bool		lost_parts;		/* some trigger, rule or policy was */
 	bool		stepwise;		/* it has had a statement that makes it so */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
 	int			no_timeout_outside; /* once the transaction ends, where ... */
@@ -411,6 +410,7 @@ extern const char *lint_lock_name(LOCKMODE lock);
 /* lint_state.c: what a statement does to the state */
 extern void lint_follow(Lint *lint, Node *node);
 extern void lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
+extern void lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column);
 extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
 
@@ -422,8 +422,24 @@ extern void lint_index_create(Lint *lint, IndexStmt *stmt);
 extern void lint_index_drop(Lint *lint, LintRelation *index);
 extern void lint_index_drop_all(Lint *lint, LintRelation *rel);
 extern void lint_index_lose(Lint *lint, LintIndex *index);
+extern LintIndex *lint_index_named(Lint *lint, LintRelation *rel, const char *name);
+extern LintRelation *lint_table_of_index(Lint *lint, LintRelation *index);
+extern LintIndex *lint_index_of(Lint *lint, LintRelation *index);
+extern void lint_index_rename(Lint *lint, LintIndex *index, const char *name);
 extern void lint_index_lose_constraint(Lint *lint, LintRelation *rel, Oid oid,
 									   const char *name);
+
+/* lint_gone.c: objects that are no relations */
+extern void lint_object_drop(Lint *lint, Oid class, Oid object);
+extern bool lint_object_is_gone(Lint *lint, Oid class, Oid object);
+extern bool lint_object_is_changed(Lint *lint, Oid class, Oid object);
+extern Oid	lint_part(Lint *lint, ObjectType type, LintRelation *rel, const char *name,
+					  Oid *class);
+extern LintRelation *lint_table_of_part(Lint *lint, List *names, const char **name);
+extern LintRelation *lint_table_with(Lint *lint, const ObjectAddress *object);
+extern void lint_drop_part(Lint *lint, ObjectType type, List *names);
+extern void lint_follow_replace(Lint *lint, Node *node);
+extern void lint_object_cascade(Lint *lint, const ObjectAddress *object);
 
 /* lint_truncate.c */
 extern void lint_follow_truncate(Lint *lint, TruncateStmt *stmt);
@@ -444,6 +460,10 @@ extern LintRelation *lint_relation_named(Lint *lint, List *names);
 extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char *name);
 extern LintRelation *lint_relation_by_oid(Lint *lint, Oid oid);
 extern bool lint_is_gone(Lint *lint, Oid oid);
+extern bool lint_schema_exists(Lint *lint, const char *name);
+extern Oid	lint_schema_named(Lint *lint, const char *name);
+extern char *lint_schema_name(Lint *lint, Oid schema);
+extern void lint_schema_rename(Lint *lint, const char *from, const char *to);
 extern void lint_schema_make(Lint *lint, const char *name);
 extern void lint_schema_drop(Lint *lint, const char *name);
 extern bool lint_schema_is_new(Lint *lint, const char *name);

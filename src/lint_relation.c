@@ -103,11 +103,12 @@ relation_name_age(Lint *lint, const char *name)
 
 /* ---- the script's schemas */
 
+/* What a name means that the script has made, dropped or given to a schema. */
 typedef struct LintSchemaEntry
 {
 	char		name[NAMEDATALEN];
-	int			age;			/* lint->schema_age when it was made; -1: it was not */
-	bool		gone;
+	bool		is_new;			/* made by the script */
+	Oid			oid;			/* else the one of the catalogs; InvalidOid: none */
 } LintSchemaEntry;
 
 static LintSchemaEntry *
@@ -131,26 +132,112 @@ relation_schema_entry(Lint *lint, const char *name, bool enter)
 	entry = hash_search(lint->schemas, name, enter ? HASH_ENTER : HASH_FIND, &found);
 	if (enter && !found)
 	{
-		entry->age = -1;
-		entry->gone = false;
+		entry->is_new = false;
+		entry->oid = InvalidOid;
 	}
 	return entry;
 }
 
-/* The script makes a schema, or gives one that name. */
+/* The schema of the catalogs that has this name now; InvalidOid: none. */
+Oid
+lint_schema_named(Lint *lint, const char *name)
+{
+	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
+	Oid			oid;
+
+	if (entry != NULL)
+		return entry->oid;
+	if (lint_name_is_absent(lint, LINT_NAMES_SCHEMA, name))
+		return InvalidOid;
+	oid = get_namespace_oid(name, true);
+	if (!OidIsValid(oid))
+		lint_name_missed(lint, LINT_NAMES_SCHEMA);
+	return oid;
+}
+
+/* What a schema of the catalogs is called now; NULL: the script has dropped it. */
+char *
+lint_schema_name(Lint *lint, Oid schema)
+{
+	char	   *name = isTempNamespace(schema) ? LINT_TEMP : get_namespace_name(schema);
+	LintSchemaEntry *entry = name == NULL ? NULL : relation_schema_entry(lint, name, false);
+	HASH_SEQ_STATUS status;
+
+	if (entry == NULL || entry->oid == schema)
+		return name;
+	name = NULL;
+	hash_seq_init(&status, lint->schemas);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->oid == schema)
+			name = pstrdup(entry->name);
+	}
+	return name;
+}
+
+/* The relations that the script has met in a schema. */
+static List *
+relation_in_schema(Lint *lint, const char *schema)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, lint_relations(lint))
+	{
+		if (strcmp(((LintRelation *) lfirst(lc))->schema, schema) == 0)
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
+/* The script makes a schema. */
 void
 lint_schema_make(Lint *lint, const char *name)
 {
-	relation_schema_entry(lint, name, true)->age = lint->schema_age;
+	LintSchemaEntry *entry = relation_schema_entry(lint, name, true);
+
+	entry->is_new = true;
+	entry->oid = InvalidOid;
 	lint_path_reset(lint);
 }
 
-/* The script drops a schema; which of those it has made is not told apart. */
+/* The script drops a schema, and what is in it. */
 void
 lint_schema_drop(Lint *lint, const char *name)
 {
-	relation_schema_entry(lint, name, true)->gone = true;
-	lint->schema_age++;
+	LintSchemaEntry *entry;
+	ListCell   *lc;
+
+	if (!lint_schema_exists(lint, name))
+		return;
+	foreach(lc, relation_in_schema(lint, name))
+		lint_relation_drop(lint, lfirst(lc));
+	entry = relation_schema_entry(lint, name, true);
+	entry->is_new = false;
+	entry->oid = InvalidOid;
+	lint->lost_relations = true;
+	lint_path_reset(lint);
+}
+
+/* ALTER SCHEMA ... RENAME: its relations go along. */
+void
+lint_schema_rename(Lint *lint, const char *from, const char *to)
+{
+	LintSchemaEntry *old;
+	LintSchemaEntry *new;
+	Oid			oid = lint_schema_named(lint, from);
+	ListCell   *lc;
+
+	if (!lint_schema_exists(lint, from))
+		return;
+	foreach(lc, relation_in_schema(lint, from))
+		lint_relation_move(lint, lfirst(lc), to, NULL);
+	new = relation_schema_entry(lint, to, true);
+	old = relation_schema_entry(lint, from, true);
+	new->is_new = old->is_new;
+	new->oid = oid;
+	old->is_new = false;
+	old->oid = InvalidOid;
 	lint_path_reset(lint);
 }
 
@@ -159,7 +246,14 @@ lint_schema_is_new(Lint *lint, const char *name)
 {
 	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
 
-	return entry != NULL && entry->age == lint->schema_age;
+	return entry != NULL && entry->is_new;
+}
+
+/* Whether there is a schema of that name at this statement. */
+bool
+lint_schema_exists(Lint *lint, const char *name)
+{
+	return lint_schema_is_new(lint, name) || OidIsValid(lint_schema_named(lint, name));
 }
 
 /* ---- the search_path */
@@ -180,16 +274,11 @@ lint_path_reset(Lint *lint)
 static Oid
 relation_schema_oid(Lint *lint, const char *name)
 {
-	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
 	Oid			oid;
 
 	if (strcmp(name, LINT_TEMP) == 0)
 		return LookupNamespaceNoError(LINT_TEMP);
-	if ((entry != NULL && entry->gone) || lint_name_is_absent(lint, LINT_NAMES_SCHEMA, name))
-		return InvalidOid;
-	oid = get_namespace_oid(name, true);
-	if (!OidIsValid(oid))
-		lint_name_missed(lint, LINT_NAMES_SCHEMA);
+	oid = lint_schema_named(lint, name);
 	return OidIsValid(oid) && COMPAT_SCHEMA_IS_USABLE(oid, lint->role) ? oid : InvalidOid;
 }
 
@@ -358,8 +447,12 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 		return NULL;
 	}
 
-	/* The session's own schema goes by one name here. */
-	rel = isTempNamespace(namespace) && strcmp(schema, LINT_TEMP) != 0 ? NULL :
+	/*
+	 * The session's own schema goes by one name here; what was met before has
+	 * another name by now.
+	 */
+	rel = (isTempNamespace(namespace) && strcmp(schema, LINT_TEMP) != 0) ||
+		relation_met(lint, ((Form_pg_class) GETSTRUCT(tuple))->oid) != NULL ? NULL :
 		relation_from_catalog(lint, tuple, schema);
 	ReleaseSysCache(tuple);
 	return rel;
@@ -387,8 +480,7 @@ lint_relation_by_oid(Lint *lint, Oid oid)
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
 	form = (Form_pg_class) GETSTRUCT(tuple);
-	schema = isTempNamespace(form->relnamespace) ? pstrdup(LINT_TEMP) :
-		get_namespace_name(form->relnamespace);
+	schema = lint_schema_name(lint, form->relnamespace);
 
 	/* Where the name is known, it is another relation's. */
 	if (schema != NULL && relation_entry(lint, schema, NameStr(form->relname), false) == NULL)
@@ -403,7 +495,9 @@ lint_is_gone(Lint *lint, Oid oid)
 {
 	LintRelation *rel = relation_met(lint, oid);
 
-	return rel != NULL && rel->gone;
+	if (rel != NULL)
+		return rel->gone;
+	return lint->schemas != NULL && lint_schema_name(lint, get_rel_namespace(oid)) == NULL;
 }
 
 static LintRelation *

@@ -28,6 +28,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_publication.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -60,7 +61,6 @@ typedef struct DropWalk
 	LintCheck  *c;
 	List	   *reached;		/* DropReached */
 	HTAB	   *known;			/* the same by their addresses */
-	Oid			schema;			/* of DROP SCHEMA: what is in it is no surprise */
 } DropWalk;
 
 /* ---- the dependents */
@@ -187,20 +187,43 @@ drop_constraint_is_gone(LintCheck *c, Oid constraint)
 	return false;
 }
 
+/* The schema that an object is in by itself; InvalidOid: none. */
+static Oid
+drop_schema_of(const ObjectAddress *object)
+{
+	HeapTuple	tuple;
+	Oid			schema;
+
+	if (object->classId == ProcedureRelationId)
+		return get_func_namespace(object->objectId);
+	if (object->classId != TypeRelationId)
+		return InvalidOid;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(object->objectId));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	schema = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
+	ReleaseSysCache(tuple);
+	return schema;
+}
+
+/* Whether it went with its schema; lint_is_gone() knows that of relations. */
+static bool
+drop_schema_is_gone(LintCheck *c, const ObjectAddress *object)
+{
+	Oid			schema = c->lint->schemas == NULL ? InvalidOid : drop_schema_of(object);
+
+	return OidIsValid(schema) && lint_schema_name(c->lint, schema) == NULL;
+}
+
 /* Whether the script has dropped an object before, as far as it is followed. */
 static bool
 drop_is_gone(LintCheck *c, const ObjectAddress *object)
 {
 	ObjectAddress column;
-	ListCell   *lc;
 
-	foreach(lc, c->lint->gone_objects)
-	{
-		ObjectAddress *gone = lfirst(lc);
-
-		if (gone->classId == object->classId && gone->objectId == object->objectId)
-			return true;
-	}
+	if (lint_object_is_gone(c->lint, object->classId, object->objectId) ||
+		drop_schema_is_gone(c, object))
+		return true;
 	switch (object->classId)
 	{
 		case RelationRelationId:
@@ -215,15 +238,6 @@ drop_is_gone(LintCheck *c, const ObjectAddress *object)
 			column = GetAttrDefaultColumnAddress(object->objectId);
 			return lint_is_gone(c->lint, column.objectId) ||
 				drop_is_changed(c, column.objectId, column.objectSubId, DROP_DEFAULT);
-		case ProcedureRelationId:
-			if (c->lint->lost_functions)
-				return true;
-			break;
-		case PolicyRelationId:
-		case TriggerRelationId:
-			if (c->lint->lost_parts)
-				return true;
-			break;
 		default:
 			break;
 	}
@@ -269,20 +283,6 @@ drop_owner(ObjectAddress object)
 	return object;
 }
 
-static bool
-drop_is_in_schema(const ObjectAddress *object, Oid schema)
-{
-	switch (object->classId)
-	{
-		case RelationRelationId:
-			return get_rel_namespace(object->objectId) == schema;
-		case ProcedureRelationId:
-			return get_func_namespace(object->objectId) == schema;
-		default:
-			return false;
-	}
-}
-
 static DropReached *
 drop_find(DropWalk *walk, const ObjectAddress *object, bool enter, bool *found)
 {
@@ -296,8 +296,6 @@ drop_reach(DropWalk *walk, ObjectAddress object, bool owned)
 	ObjectAddress whole = object;
 	bool		found;
 
-	if (OidIsValid(walk->schema) && drop_is_in_schema(&object, walk->schema))
-		owned = true;
 	whole.objectSubId = 0;
 	reached = drop_find(walk, &whole, false, &found);
 	if (reached == NULL && object.objectSubId != 0)
@@ -313,7 +311,10 @@ drop_reach(DropWalk *walk, ObjectAddress object, bool owned)
 	reached->owned = reached->owned || owned;
 }
 
-/* Whether a column has another type by now, or a view another text. */
+/*
+ * Whether a column has another type by now, or a view, function, trigger or
+ * policy another definition. A function's signature is the one it had.
+ */
 static bool
 drop_no_longer_depends(DropWalk *walk, const ObjectAddress *on, const ObjectAddress *dependent,
 					   Oid class)
@@ -321,7 +322,8 @@ drop_no_longer_depends(DropWalk *walk, const ObjectAddress *on, const ObjectAddr
 	LintRelation *rel;
 
 	if (dependent->classId != RelationRelationId)
-		return false;
+		return (dependent->classId != ProcedureRelationId || on->classId != TypeRelationId) &&
+			lint_object_is_changed(walk->c->lint, dependent->classId, dependent->objectId);
 	if (on->classId == TypeRelationId && dependent->objectSubId > 0)
 		return drop_is_changed(walk->c, dependent->objectId, dependent->objectSubId, DROP_TYPE);
 	rel = class != RewriteRelationId ? NULL : lint_relation_by_oid(walk->c->lint, dependent->objectId);
@@ -359,12 +361,12 @@ drop_follow(DropWalk *walk, const ObjectAddress *object)
 
 /*
  * The objects that only CASCADE drops with the targets: a list of
- * ObjectAddress, in the current context. schema: of DROP SCHEMA, or InvalidOid.
+ * ObjectAddress, in the current context.
  */
 static List *
-drop_victims(LintCheck *c, List *targets, Oid schema)
+drop_victims(LintCheck *c, List *targets)
 {
-	DropWalk	walk = {c, NIL, NULL, schema};
+	DropWalk	walk = {c, NIL, NULL};
 	HASHCTL		control;
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -382,8 +384,14 @@ drop_victims(LintCheck *c, List *targets, Oid schema)
 	foreach(lc, walk.reached)
 	{
 		DropReached *reached = lfirst(lc);
+		ObjectAddress whole = reached->object;
+		bool		found = false;
 
-		if (!reached->owned)
+		/* A column goes with its table, which may have been reached later. */
+		whole.objectSubId = 0;
+		if (reached->object.objectSubId != 0)
+			(void) drop_find(&walk, &whole, false, &found);
+		if (!reached->owned && !found)
 			result = lappend(result, &reached->object);
 	}
 	return result;
@@ -497,7 +505,7 @@ drop_add_inherited(LintCheck *c, List *targets)
 
 /* What a DROP names, as far as it was there before the script. */
 static List *
-drop_targets(LintCheck *c, Oid *schema)
+drop_targets(LintCheck *c)
 {
 	DropStmt   *stmt = (DropStmt *) c->node;
 	List	   *targets = NIL;
@@ -558,8 +566,8 @@ drop_targets(LintCheck *c, Oid *schema)
 				targets = drop_add(targets, ProcedureRelationId, function, 0);
 				break;
 			case OBJECT_SCHEMA:
-				*schema = get_namespace_oid(strVal(lfirst(lc)), true);
-				targets = drop_add(targets, NamespaceRelationId, *schema, 0);
+				targets = drop_add(targets, NamespaceRelationId,
+								   lint_schema_named(c->lint, strVal(lfirst(lc))), 0);
 				break;
 			case OBJECT_COLLATION:
 				lint_analysis(c->lint);
@@ -578,6 +586,10 @@ drop_targets(LintCheck *c, Oid *schema)
 				targets = drop_add(targets, LanguageRelationId,
 								   get_language_oid(strVal(lfirst(lc)), true), 0);
 				break;
+			case OBJECT_PUBLICATION:
+				targets = drop_add(targets, PublicationRelationId,
+								   get_publication_oid(strVal(lfirst(lc)), true), 0);
+				break;
 			case OBJECT_EXTENSION:
 				targets = drop_add(targets, ExtensionRelationId,
 								   get_extension_oid(strVal(lfirst(lc)), true), 0);
@@ -594,19 +606,20 @@ void
 lint_note_drop(Lint *lint, DropStmt *stmt)
 {
 	LintCheck	c = {0};
-	Oid			schema;
 	ListCell   *lc;
 
 	c.lint = lint;
 	c.node = (Node *) stmt;
-	foreach(lc, drop_targets(&c, &schema))
+	foreach(lc, drop_targets(&c))
 	{
-		ObjectAddress *object = lint_alloc(lint, sizeof(ObjectAddress));
+		ObjectAddress *object = lfirst(lc);
+		LintRelation *rel = object->classId != TypeRelationId ? NULL :
+			lint_relation_by_oid(lint, get_typ_typrelid(object->objectId));
 
-		*object = *(ObjectAddress *) lfirst(lc);
-		if (object->classId == TypeRelationId && OidIsValid(get_typ_typrelid(object->objectId)))
-			ObjectAddressSet(*object, RelationRelationId, get_typ_typrelid(object->objectId));
-		lint->gone_objects = lint_append(lint, lint->gone_objects, object);
+		/* A composite type is a relation. */
+		if (rel != NULL)
+			lint_relation_drop(lint, rel);
+		lint_object_drop(lint, object->classId, object->objectId);
 	}
 }
 
@@ -617,13 +630,12 @@ lint_note_drop(Lint *lint, DropStmt *stmt)
 char *
 lint_drop_refused_by(LintCheck *c)
 {
-	Oid			schema = InvalidOid;
 	List	   *targets;
 
 	if (c->cmd == NULL && ((DropStmt *) c->node)->removeType == OBJECT_SCHEMA)
 		return NULL;			/* the script may have emptied it */
-	targets = drop_targets(c, &schema);
-	return targets == NIL ? NULL : drop_names(c, drop_victims(c, targets, schema));
+	targets = drop_targets(c);
+	return targets == NIL ? NULL : drop_names(c, drop_victims(c, targets));
 }
 
 /* ---- CASCADE */
@@ -690,12 +702,10 @@ drop_note(LintCheck *c, List *victims)
 	{
 		ObjectAddress *object = lfirst(lc);
 		char	   *name = drop_is_data(object) ? NULL : drop_name(c, object);
-		LintCascade *cascade;
+		LintCascade *cascade = lint_alloc(c->lint, sizeof(LintCascade));
 
-		if (name == NULL)
-			continue;
-		cascade = lint_alloc(c->lint, sizeof(LintCascade));
-		cascade->name = lint_strdup(c->lint, name);
+		cascade->object = *object;
+		cascade->name = name == NULL ? NULL : lint_strdup(c->lint, name);
 		cascade->used = drop_is_used(object);
 		cascade->statement = c->lint->statement;
 		if (object->classId == RelationRelationId && object->objectSubId == 0)
@@ -730,7 +740,7 @@ drop_judge(LintCheck *c)
 			if (cascade->statement != first->statement)
 				break;
 			cascade->told = true;
-			if (drop_is_made_anew(c, cascade))
+			if (cascade->name == NULL || drop_is_made_anew(c, cascade))
 				continue;
 			used = used || cascade->used;
 			if (n++ < DROP_NAMED_MAX)
@@ -747,7 +757,6 @@ drop_judge(LintCheck *c)
 static void
 check_cascade(LintCheck *c)
 {
-	Oid			schema = InvalidOid;
 	DropBehavior behavior;
 	List	   *targets;
 
@@ -759,9 +768,9 @@ check_cascade(LintCheck *c)
 	behavior = c->cmd != NULL ? c->cmd->behavior : castNode(DropStmt, c->node)->behavior;
 	if (behavior != DROP_CASCADE || (c->cmd != NULL && !lint_is_old(c->rel)))
 		return;
-	targets = drop_targets(c, &schema);
+	targets = drop_targets(c);
 	if (targets != NIL)
-		drop_note(c, drop_victims(c, targets, schema));
+		drop_note(c, drop_victims(c, targets));
 }
 
 const LintRule lint_rules_drop[] = {

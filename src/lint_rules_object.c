@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
@@ -377,20 +378,25 @@ check_drop_trigger(LintCheck *c)
 {
 	ListCell   *lc;
 
+	/* Those that go with their function: drop-cascade has noted them. */
+	foreach(lc, ((DropStmt *) c->node)->removeType == OBJECT_TRIGGER ? NIL : c->lint->cascades)
+	{
+		LintCascade *cascade = lfirst(lc);
+
+		if (cascade->statement == c->lint->statement && cascade->object.classId == TriggerRelationId)
+			lint_find(c, lint_table_with(c->lint, &cascade->object), AccessExclusiveLock, cascade->name);
+	}
+	if (((DropStmt *) c->node)->removeType != OBJECT_TRIGGER)
+		return;
 	foreach(lc, castNode(DropStmt, c->node)->objects)
 	{
-		List	   *names = lfirst(lc);
-		LintRelation *rel = lint_relation_named(c->lint,
-												list_truncate(list_copy(names), list_length(names) - 1));
+		const char *name;
+		LintRelation *rel = lint_table_of_part(c->lint, lfirst(lc), &name);
+		Oid			class;
 
-		if (!lint_has_rows(c->lint, rel) ||
-			lint_name_is_absent(c->lint, LINT_NAMES_TRIGGER, strVal(llast(names))))
-			continue;
-		lint_analysis(c->lint);
-		if (OidIsValid(get_trigger_oid(rel->oid, strVal(llast(names)), true)))
-			lint_find(c, rel, AccessExclusiveLock, psprintf("trigger %s", strVal(llast(names))));
-		else
-			lint_name_missed(c->lint, LINT_NAMES_TRIGGER);
+		if (lint_has_rows(c->lint, rel) &&
+			OidIsValid(lint_part(c->lint, OBJECT_TRIGGER, rel, name, &class)))
+			lint_find(c, rel, AccessExclusiveLock, psprintf("trigger %s", name));
 	}
 }
 
@@ -412,7 +418,8 @@ has_policy(LintCheck *c, LintRelation *rel)
 	Relation	pg_policy;
 	SysScanDesc scan;
 	ScanKeyData key;
-	bool		found;
+	HeapTuple	tuple;
+	bool		found = false;
 
 	if (rel->has_policy || !OidIsValid(rel->oid))
 		return rel->has_policy;
@@ -421,7 +428,8 @@ has_policy(LintCheck *c, LintRelation *rel)
 	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(rel->oid));
 	scan = systable_beginscan(pg_policy, PolicyPolrelidPolnameIndexId, true, NULL, 1, &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = !lint_object_is_gone(c->lint, PolicyRelationId, ((Form_pg_policy) GETSTRUCT(tuple))->oid);
 	systable_endscan(scan);
 	table_close(pg_policy, AccessShareLock);
 	return found;
@@ -452,10 +460,13 @@ check_access(LintCheck *c)
 	{
 		foreach(lc, ((DropStmt *) c->node)->objects)
 		{
-			List	   *names = lfirst(lc);
+			const char *name;
+			LintRelation *rel = lint_table_of_part(c->lint, lfirst(lc), &name);
+			Oid			class;
 
-			lint_find(c, lint_relation_named(c->lint, list_truncate(list_copy(names), list_length(names) - 1)),
-					  AccessExclusiveLock, strVal(llast(names)));
+			if (lint_has_rows(c->lint, rel) &&
+				OidIsValid(lint_part(c->lint, ((DropStmt *) c->node)->removeType, rel, name, &class)))
+				lint_find(c, rel, AccessExclusiveLock, name);
 		}
 		return;
 	}
@@ -496,7 +507,7 @@ check_schema(LintCheck *c)
 	{
 		char	   *from = ((RenameStmt *) c->node)->subname;
 
-		if (!lint_schema_is_new(c->lint, from) && OidIsValid(get_namespace_oid(from, true)))
+		if (!lint_schema_is_new(c->lint, from) && lint_schema_exists(c->lint, from))
 			lint_find(c, NULL, NoLock, psprintf("schema %s becomes %s", from,
 												((RenameStmt *) c->node)->newname));
 		return;
@@ -674,7 +685,9 @@ const LintRule lint_rules_object[] = {
 	{"create-trigger", LINT_HOLD, {{T_CreateTrigStmt, LINT_ANY}}, check_create_trigger,
 		"to make a trigger: whoever writes waits until the transaction ends",
 	"Keep it in a script of its own."},
-	{"drop-trigger", LINT_HOLD, {{T_DropStmt, OBJECT_TRIGGER}}, check_drop_trigger,
+	{"drop-trigger", LINT_HOLD,
+		{{T_DropStmt, OBJECT_TRIGGER}, {T_DropStmt, OBJECT_FUNCTION}, {T_DropStmt, OBJECT_ROUTINE},
+		{T_DropStmt, OBJECT_SCHEMA}, {T_DropStmt, OBJECT_EXTENSION}}, check_drop_trigger,
 		"to drop a trigger: reads and writes wait until the transaction ends",
 	"Keep it in a script of its own."},
 	{"disable-trigger", LINT_ALWAYS_WARNING,

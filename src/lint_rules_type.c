@@ -26,6 +26,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_type.h"
@@ -330,21 +331,17 @@ dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnu
 			relation = rule_relation(object->objectId);
 			rel = OidIsValid(relation) ? lint_relation_by_oid(c->lint, relation) : NULL;
 			if (rel == NULL || rel->gone || rel->replaced ||
-				(relation == c->rel->oid && c->rel->lost_parts))
+				lint_object_is_changed(c->lint, object->classId, object->objectId))
 				return NULL;
 			return psprintf("%s %s", get_rel_relkind(relation) == RELKIND_VIEW ? "view" :
 							get_rel_relkind(relation) == RELKIND_MATVIEW ? "materialized view" :
 							"a rule of", lint_label_of(c->lint, relation));
 		case PolicyRelationId:
 		case TriggerRelationId:
-			if (c->rel->lost_parts)
-				return NULL;
-			break;
 		case ProcedureRelationId:
-			if (c->lint->lost_functions)
-				return NULL;
-			break;
 		case PublicationRelRelationId:
+			if (lint_object_is_changed(c->lint, object->classId, object->objectId))
+				return NULL;
 			break;
 		case AttrDefaultRelationId:
 			column = GetAttrDefaultColumnAddress(object->objectId);
@@ -362,16 +359,77 @@ dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnu
 	return getObjectDescription(object, true);
 }
 
+/* Adds the tables that are of the composite type, which ALTER TYPE asks CASCADE for. */
+static List *
+typed_in_the_way(LintCheck *c, List *names)
+{
+	ListCell   *lc;
+
+	if (c->rel->relkind != RELKIND_COMPOSITE_TYPE || c->cmd->behavior == DROP_CASCADE)
+		return names;
+	foreach(lc, lint_typed_tables(c->lint, c->rel))
+		names = lappend(names, psprintf("table %s", lint_relation_label(c->lint, lfirst(lc))));
+	return names;
+}
+
+/*
+ * Adds the stored columns of a type, or of one that contains it, as
+ * find_composite_type_dependencies() looks for them.
+ */
+static List *
+stored_in_the_way(LintCheck *c, Oid type, List *names)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, lint_dependents(c->lint, TypeRelationId, type))
+	{
+		ObjectAddress *object = &((LintDependent *) lfirst(lc))->object;
+		LintRelation *rel;
+		LintColumn *column;
+
+		if (object->classId == TypeRelationId)
+			names = stored_in_the_way(c, object->objectId, names);
+		if (object->classId != RelationRelationId || object->objectSubId == 0)
+			continue;
+		rel = lint_relation_by_oid(c->lint, object->objectId);
+		column = rel == NULL || rel->gone ? NULL :
+			lint_column_numbered(c->lint, rel, object->objectSubId);
+		if (column == NULL || column->name == NULL || column->type != get_atttype(rel->oid, column->attnum))
+			continue;
+		if (RELKIND_HAS_STORAGE(rel->relkind) || RELKIND_HAS_PARTITIONS(rel->relkind))
+			names = lappend(names, psprintf("column %s of %s", column->name,
+											lint_relation_label(c->lint, rel)));
+		else if (OidIsValid(get_rel_type_id(rel->oid)))
+			names = stored_in_the_way(c, get_rel_type_id(rel->oid), names);
+	}
+	return names;
+}
+
+static char *
+joined(List *names)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	initStringInfo(&buf);
+	foreach(lc, names)
+		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
+	return buf.data;
+}
+
 /* DROP, of whatever it is, without CASCADE. */
 static void
 check_drop(LintCheck *c)
 {
+	List	   *tables;
 	char	   *names;
 
 	if ((c->cmd != NULL ? c->cmd->behavior : castNode(DropStmt, c->node)->behavior) == DROP_CASCADE ||
 		(c->cmd != NULL && !lint_is_old(c->rel)))
 		return;
-	names = lint_drop_refused_by(c);
+	tables = c->cmd != NULL && c->cmd->subtype == AT_DropColumn ? typed_in_the_way(c, NIL) : NIL;
+	names = tables != NIL ? joined(tables) : lint_drop_refused_by(c);
 	if (names == NULL)
 		return;
 	lint_find(c, c->rel, NoLock,
@@ -385,7 +443,7 @@ check_dependents(LintCheck *c)
 {
 	LintColumn *column;
 	List	   *names = NIL;
-	StringInfoData buf;
+	TypeChange	change;
 	ListCell   *lc;
 
 	if (c->cmd == NULL || c->cmd->subtype != AT_AlterColumnType)
@@ -409,12 +467,13 @@ check_dependents(LintCheck *c)
 		if (name != NULL)
 			names = lappend(names, name);
 	}
-	if (names == NIL)
-		return;
-	initStringInfo(&buf);
-	foreach(lc, names)
-		appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
-	lint_find(c, c->rel, NoLock, psprintf("column %s is used by %s", column->name, buf.data));
+	names = typed_in_the_way(c, names);
+
+	/* What has no storage of its own is refused before it is known what it takes. */
+	if (!RELKIND_HAS_STORAGE(c->rel->relkind) || (type_change(c, &change) && change.rewrites))
+		names = stored_in_the_way(c, get_rel_type_id(c->rel->oid), names);
+	if (names != NIL)
+		lint_find(c, c->rel, NoLock, psprintf("column %s is used by %s", column->name, joined(names)));
 }
 
 #define ON_TYPE	{T_AlterTableStmt, AT_AlterColumnType}

@@ -131,6 +131,40 @@ state_constraint_name(LintRelation *rel, Constraint *con, List *keys)
 						  con->contype == CONSTR_PRIMARY ? "pkey" : "key");
 }
 
+/* ADD CONSTRAINT ... USING INDEX: the index is the constraint's, and takes its name. */
+static void
+state_use_index(Lint *lint, LintRelation *rel, Constraint *con)
+{
+	LintIndex  *index = lint_index_named(lint, rel, con->indexname);
+	ListCell   *lc;
+
+	if (index == NULL)
+		return;
+	index->of_constraint = true;
+	if (con->conname != NULL)
+		lint_index_rename(lint, index, con->conname);
+	foreach(lc, con->contype == CONSTR_PRIMARY ? index->keys : NIL)
+	{
+		LintColumn *column = lint_column_numbered(lint, rel, lfirst_int(lc));
+
+		if (column != NULL)
+			column->not_null = true;
+	}
+}
+
+/* A constraint's index is renamed with it, by whichever of the two names. */
+static void
+state_rename_index(Lint *lint, LintRelation *rel, LintIndex *index, const char *name)
+{
+	LintConstraint *constraint = index->name == NULL ? NULL : lint_constraint(lint, rel, index->name);
+
+	if (constraint != NULL && (index->of_constraint ||
+							   (OidIsValid(index->oid) && constraint->index == index->oid &&
+								constraint->type != CONSTRAINT_FOREIGN)))
+		constraint->name = lint_strdup(lint, name);
+	lint_index_rename(lint, index, name);
+}
+
 /* A constraint of a relation; keys are the columns of a column's own one. */
 static void
 state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
@@ -150,9 +184,13 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	/* A new relation's are checked by nobody; its indexes serve its foreign keys. */
 	if (rel->is_new && con->contype != CONSTR_FOREIGN)
 	{
-		if (con->contype == CONSTR_PRIMARY || con->contype == CONSTR_UNIQUE)
-			(void) lint_index_add(lint, rel, state_constraint_name(rel, con, keys), true, false,
-								   state_numbers(lint, rel, keys));
+		if (con->contype != CONSTR_PRIMARY && con->contype != CONSTR_UNIQUE)
+			return;
+		if (con->indexname != NULL)
+			state_use_index(lint, rel, con);
+		else
+			lint_index_add(lint, rel, state_constraint_name(rel, con, keys), true, false,
+						   state_numbers(lint, rel, keys))->of_constraint = true;
 		return;
 	}
 
@@ -173,7 +211,14 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 			if (made->name == NULL)
 				made->name = lint_strdup(lint, state_constraint_name(rel, con, keys));
 			if (con->indexname == NULL)
-				lint_index_make(lint, rel, lint_index_add(lint, rel, made->name, true, false, made->keys));
+			{
+				LintIndex  *index = lint_index_add(lint, rel, made->name, true, false, made->keys);
+
+				index->of_constraint = true;
+				lint_index_make(lint, rel, index);
+			}
+			else
+				state_use_index(lint, rel, con);
 			if (con->contype == CONSTR_PRIMARY)
 				state_set_not_null(lint, rel, keys);
 			break;
@@ -247,14 +292,12 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 	}
 }
 
-static void
-state_drop_column(Lint *lint, LintRelation *rel, const char *name)
+/* A column is dropped, and with it its constraints and indexes. */
+void
+lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column)
 {
-	LintColumn *column = lint_column(lint, rel, name);
 	ListCell   *lc;
 
-	if (column == NULL)
-		return;
 	foreach(lc, lint_constraints(lint, rel))
 	{
 		LintConstraint *constraint = lfirst(lc);
@@ -290,7 +333,9 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 				state_add_column(lint, rel, castNode(ColumnDef, cmd->def));
 			break;
 		case AT_DropColumn:
-			state_drop_column(lint, rel, cmd->name);
+			column = lint_column(lint, rel, cmd->name);
+			if (column != NULL)
+				lint_column_drop(lint, rel, column);
 			break;
 		case AT_AddConstraint:
 			state_add_constraint(lint, rel, castNode(Constraint, cmd->def), NIL);
@@ -302,10 +347,11 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			break;
 		case AT_DropConstraint:
 			constraint = lint_constraint(lint, rel, cmd->name);
-			if (constraint == NULL || !OidIsValid(constraint->index))
-				lint_index_lose_constraint(lint, rel, InvalidOid, cmd->name);
-			else
-				lint_index_lose_constraint(lint, rel, constraint->index, cmd->name);
+			/* A foreign key or a CHECK has no index, and may have the name of one. */
+			if (constraint == NULL || constraint->type == CONSTRAINT_EXCLUSION ||
+				constraint->type == CONSTRAINT_PRIMARY || constraint->type == CONSTRAINT_UNIQUE)
+				lint_index_lose_constraint(lint, rel, constraint == NULL ? InvalidOid : constraint->index,
+										   cmd->name);
 			if (constraint == NULL)
 				break;
 			constraint->gone = true;
@@ -441,6 +487,11 @@ state_drop(Lint *lint, DropStmt *stmt)
 		case OBJECT_FOREIGN_SERVER:
 		case OBJECT_FDW:
 		case OBJECT_LANGUAGE:
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_AGGREGATE:
+		case OBJECT_PUBLICATION:
 			lint_note_drop(lint, stmt);
 			return;
 		default:
@@ -471,22 +522,10 @@ state_drop(Lint *lint, DropStmt *stmt)
 				if (!rel->gone)
 					lint_relation_drop(lint, rel);
 				break;
-			case OBJECT_FUNCTION:
-			case OBJECT_PROCEDURE:
-			case OBJECT_ROUTINE:
-				lint->lost_functions = true;
-				break;
 			case OBJECT_POLICY:
 			case OBJECT_RULE:
 			case OBJECT_TRIGGER:
-				rel = lint_relation_named(lint, list_truncate(list_copy(lfirst(lc)),
-															  list_length(lfirst(lc)) - 1));
-				lint->lost_parts = true;
-				if (rel != NULL)
-					rel->lost_parts = true;
-				lint_hold(lint, lint_relation_named(lint, list_truncate(list_copy(lfirst(lc)),
-																		 list_length(lfirst(lc)) - 1)),
-						  AccessExclusiveLock);
+				lint_drop_part(lint, stmt->removeType, lfirst(lc));
 				break;
 			case OBJECT_SCHEMA:
 				lint_schema_drop(lint, strVal(lfirst(lc)));
@@ -497,7 +536,7 @@ state_drop(Lint *lint, DropStmt *stmt)
 	}
 }
 
-/* The views and the like that went by CASCADE; drop-cascade has noted them. */
+/* What went by CASCADE; drop-cascade has noted it. */
 static void
 state_cascade(Lint *lint)
 {
@@ -507,10 +546,10 @@ state_cascade(Lint *lint)
 
 		if (cascade->statement != lint->statement)
 			break;
-		if (cascade->rel != NULL && !cascade->rel->gone)
-			lint_relation_drop(lint, cascade->rel);
 		if (cascade->key != NULL)
 			cascade->key->gone = true;
+		else
+			lint_object_cascade(lint, &cascade->object);
 	}
 }
 
@@ -520,6 +559,7 @@ state_rename(Lint *lint, RenameStmt *stmt)
 	LintRelation *rel = lint_relation(lint, stmt->relation);
 	LintColumn *column;
 	LintConstraint *constraint;
+	LintIndex  *index;
 	LintRename *rename;
 
 	switch (stmt->renameType)
@@ -544,7 +584,11 @@ state_rename(Lint *lint, RenameStmt *stmt)
 				lint->renames = lint_append(lint, lint->renames, rename);
 				rel->renamed_step = lint->step + 1;
 			}
-			lint_relation_move(lint, rel, NULL, stmt->newname);
+			index = lint_index_of(lint, rel);
+			if (index != NULL && lint_table_of_index(lint, rel) != NULL)
+				state_rename_index(lint, lint_table_of_index(lint, rel), index, stmt->newname);
+			if (strcmp(rel->name, stmt->newname) != 0)
+				lint_relation_move(lint, rel, NULL, stmt->newname);
 			lint_hold(lint, rel, stmt->renameType == OBJECT_INDEX ?
 					  ShareUpdateExclusiveLock : AccessExclusiveLock);
 			break;
@@ -556,12 +600,16 @@ state_rename(Lint *lint, RenameStmt *stmt)
 			break;
 		case OBJECT_TABCONSTRAINT:
 			constraint = rel == NULL ? NULL : lint_constraint(lint, rel, stmt->subname);
+			index = rel == NULL ? NULL : lint_index_named(lint, rel, stmt->subname);
+			if (index != NULL && (index->of_constraint ||
+								  (constraint != NULL && OidIsValid(index->oid) && constraint->index == index->oid)))
+				state_rename_index(lint, rel, index, stmt->newname);
 			if (constraint != NULL)
 				constraint->name = lint_strdup(lint, stmt->newname);
 			lint_hold(lint, rel, AccessExclusiveLock);
 			break;
 		case OBJECT_SCHEMA:
-			lint_schema_make(lint, stmt->newname);
+			lint_schema_rename(lint, stmt->subname, stmt->newname);
 			break;
 		default:
 			break;
@@ -590,14 +638,8 @@ state_create_schema(Lint *lint, CreateSchemaStmt *stmt)
 	const char *outer = lint->create_schema;
 	ListCell   *lc;
 
-	if (stmt->schemaname == NULL)
+	if (stmt->schemaname == NULL || lint_schema_exists(lint, stmt->schemaname))
 		return;
-	if (!lint_name_is_absent(lint, LINT_NAMES_SCHEMA, stmt->schemaname))
-	{
-		if (OidIsValid(get_namespace_oid(stmt->schemaname, true)))
-			return;
-		lint_name_missed(lint, LINT_NAMES_SCHEMA);
-	}
 	lint_schema_make(lint, stmt->schemaname);
 	if (stmt->schemaElts == NIL)
 		return;
@@ -779,10 +821,21 @@ lint_follow(Lint *lint, Node *node)
 		case T_CreateTrigStmt:
 			lint_hold(lint, lint_relation(lint, ((CreateTrigStmt *) node)->relation),
 					  ShareRowExclusiveLock);
+			lint_follow_replace(lint, node);
 			break;
 		case T_RuleStmt:
 			lint_hold(lint, lint_relation(lint, ((RuleStmt *) node)->relation),
 					  AccessExclusiveLock);
+			lint_follow_replace(lint, node);
+			break;
+		case T_AlterPolicyStmt:
+			lint_hold(lint, lint_relation(lint, ((AlterPolicyStmt *) node)->table),
+					  AccessExclusiveLock);
+			lint_follow_replace(lint, node);
+			break;
+		case T_CreateFunctionStmt:
+		case T_AlterPublicationStmt:
+			lint_follow_replace(lint, node);
 			break;
 		case T_RefreshMatViewStmt:
 			rel = lint_relation(lint, ((RefreshMatViewStmt *) node)->relation);

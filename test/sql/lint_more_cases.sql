@@ -28,7 +28,7 @@ CREATE TYPE place AS (id int, name varchar(20), note text);
 CREATE TYPE unused_type AS (id int, name varchar(20));
 CREATE TYPE rolled AS (k int, a int);
 CREATE TABLE towns OF place (PRIMARY KEY (id));
-CREATE TABLE holds_place (p place);
+CREATE TABLE holds_rolled (p rolled);
 CREATE TABLE harbours (depth int) INHERITS (towns);
 CREATE TABLE rolls OF rolled PARTITION BY LIST (k);
 CREATE TABLE rolls_1 PARTITION OF rolls FOR VALUES IN (1);
@@ -133,7 +133,11 @@ INSERT INTO cases (script, finds) VALUES
 ('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE',
 	'1:alter-type-rewrite=error'),
 ('ALTER TYPE place ALTER ATTRIBUTE name TYPE varchar(30) CASCADE', ''),
-('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint', ''),
+('ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint',
+	'1:alter-type-dependent-objects=error'),
+('ALTER TYPE place DROP ATTRIBUTE name',
+	'1:alter-type-dependent-objects=error'),
+('ALTER TABLE towns NOT OF; ALTER TYPE place DROP ATTRIBUTE name', ''),
 ('ALTER TYPE unused_type ALTER ATTRIBUTE id TYPE bigint CASCADE', ''),
 ('ALTER TYPE place ADD ATTRIBUTE n checked CASCADE',
 	'1:add-column-constrained-domain=error'),
@@ -147,7 +151,11 @@ INSERT INTO cases (script, finds) VALUES
 	'1:partitioned-ddl-fanout=notice'),
 ('ALTER TYPE rolled ADD ATTRIBUTE b int', ''),
 ('ALTER TYPE rolled ALTER ATTRIBUTE a TYPE bigint CASCADE',
-	'1:alter-type-rewrite=error 1:partitioned-ddl-fanout=notice'),
+	'1:alter-type-dependent-objects=error 1:alter-type-rewrite=error 1:partitioned-ddl-fanout=notice'),
+('DROP TABLE holds_rolled; ALTER TYPE rolled ALTER ATTRIBUTE a TYPE bigint CASCADE',
+	'2:alter-type-rewrite=error 2:partitioned-ddl-fanout=notice'),
+('ALTER TYPE rolled DROP ATTRIBUTE a CASCADE',
+	'1:partitioned-ddl-fanout=notice'),
 ('TRUNCATE ONLY towns; VACUUM teams; ALTER TYPE place ALTER ATTRIBUTE id TYPE bigint CASCADE',
 	'3:alter-type-rewrite=error'),
 ('ALTER TYPE place ADD ATTRIBUTE n int CASCADE; CREATE INDEX ON towns (note); CREATE INDEX ON teams (name)',

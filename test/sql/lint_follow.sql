@@ -1,0 +1,196 @@
+-- tapmig.lint: what a DROP of the script, absent objects, new definitions, schemas and names leave behind for later statements.
+SET client_min_messages = warning;
+CREATE SCHEMA lint_follow;
+CREATE SCHEMA lint_follow_a;
+SET search_path = lint_follow;
+SET tapmig.lint_rows = 10;
+CREATE FUNCTION on_insert() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION in_default() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION in_default(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION in_policy() RETURNS bool LANGUAGE sql AS 'SELECT true';
+CREATE TABLE teams (id int PRIMARY KEY, name text);
+CREATE TABLE agents (id int PRIMARY KEY, n int DEFAULT in_default(), a int, b int, c text, team int CONSTRAINT to_team REFERENCES teams,
+	boss int CONSTRAINT to_boss REFERENCES agents);
+CREATE FUNCTION atomic() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT min(c) FROM agents; END;
+CREATE FUNCTION takes(agents) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION gives() RETURNS SETOF teams LANGUAGE sql AS 'SELECT * FROM teams';
+CREATE TRIGGER seen BEFORE INSERT ON agents FOR EACH ROW WHEN (NEW.a > 0) EXECUTE FUNCTION on_insert();
+CREATE TRIGGER seen BEFORE INSERT ON teams FOR EACH ROW EXECUTE FUNCTION on_insert();
+CREATE POLICY guard ON agents USING (b > 0 AND in_policy());
+CREATE RULE kept AS ON INSERT TO agents WHERE NEW.b < 0 DO ALSO NOTHING;
+INSERT INTO teams SELECT i, i FROM generate_series(1, 50) i;
+INSERT INTO agents SELECT i, i, i, i, i, i, i FROM generate_series(1, 50) i;
+CREATE TYPE mood AS ENUM ('a');
+CREATE TABLE moods (id int, mood mood);
+CREATE VIEW mood_view AS SELECT mood FROM moods;
+CREATE TABLE secured (id int);
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+INSERT INTO secured SELECT i FROM generate_series(1, 50) i;
+CREATE TYPE place AS (id int, name varchar(20));
+CREATE TABLE towns OF place;
+CREATE TYPE pair AS (a int, b int);
+CREATE DOMAIN over_pair AS pair;
+CREATE TYPE outer_pair AS (p pair);
+CREATE TABLE holds (p pair, q outer_pair, r over_pair, s pair[]);
+CREATE VIEW holds_view AS SELECT p FROM holds;
+CREATE TABLE rows_of_teams (t teams);
+INSERT INTO moods SELECT i, 'a' FROM generate_series(1, 50) i;
+SET client_min_messages = error;	-- wal_level; the text differs between versions
+CREATE PUBLICATION lint_follow_pub FOR TABLE teams WHERE (name <> '');
+SET client_min_messages = warning;
+CREATE TYPE lint_follow_a.kind AS ENUM ('k');
+CREATE TABLE lint_follow_a.agents (id int, kind lint_follow_a.kind);
+CREATE TABLE lint_follow_a.rows (id int PRIMARY KEY, kind int);
+CREATE TABLE uses_kind (id int, kind lint_follow_a.kind);
+INSERT INTO uses_kind SELECT i, 'k' FROM generate_series(1, 50) i;
+CREATE FUNCTION lint_follow_a.uses() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT min(id) FROM lint_follow.uses_kind; END;
+INSERT INTO lint_follow_a.rows SELECT i, i FROM generate_series(1, 50) i;
+
+CREATE TABLE cases (n int GENERATED ALWAYS AS IDENTITY, script text, finds text);
+INSERT INTO cases (script, finds) VALUES
+-- a DROP makes nothing else invisible, and one of what is absent changes nothing
+('DROP FUNCTION other(); DROP FUNCTION on_insert()',
+	'2:alter-type-dependent-objects=error'),
+('DROP FUNCTION IF EXISTS nothing(); DROP FUNCTION on_insert()',
+	'2:alter-type-dependent-objects=error'),
+('DROP FUNCTION on_insert() CASCADE; DROP FUNCTION in_policy()',
+	'1:drop-cascade=warning 1:drop-trigger=warning 1:drop-trigger=warning 2:alter-type-dependent-objects=error'),
+('DROP FUNCTION in_policy() CASCADE; ALTER TABLE agents ALTER b TYPE bigint',
+	'1:drop-cascade=warning 2:alter-type-dependent-objects=error 2:alter-type-rewrite=error'),
+('DROP TRIGGER seen ON teams; DROP FUNCTION on_insert()',
+	'1:drop-trigger=warning 2:alter-type-dependent-objects=error'),
+('DROP TRIGGER seen ON teams; DROP TRIGGER seen ON agents; DROP FUNCTION on_insert()',
+	'1:drop-trigger=warning 2:drop-trigger=warning 2:wide-lock-window=warning'),
+('DROP TRIGGER IF EXISTS nothing ON agents; ALTER TABLE agents ALTER a TYPE bigint',
+	'2:alter-type-dependent-objects=error 2:alter-type-rewrite=error'),
+('DROP TRIGGER seen ON agents; ALTER TABLE agents ALTER a TYPE bigint',
+	'1:drop-trigger=warning 2:alter-type-rewrite=error'),
+('DROP TRIGGER seen ON agents; ALTER TABLE agents ALTER b TYPE bigint',
+	'1:drop-trigger=warning 2:alter-type-dependent-objects=error 2:alter-type-rewrite=error'),
+('DROP POLICY guard ON agents; ALTER TABLE agents ALTER b TYPE bigint',
+	'1:rls-policy-rule-owner-changes=warning 2:alter-type-dependent-objects=error 2:alter-type-rewrite=error'),
+('DROP POLICY guard ON agents; DROP RULE kept ON agents; ALTER TABLE agents ALTER b TYPE bigint; DROP FUNCTION in_policy()',
+	'1:rls-policy-rule-owner-changes=warning 2:rls-policy-rule-owner-changes=warning 3:alter-type-rewrite=error'),
+('DROP POLICY IF EXISTS nothing ON agents; DROP RULE IF EXISTS nothing ON agents; DROP POLICY IF EXISTS guard ON nothing; CREATE INDEX ON agents (a)',
+	'4:index-create-not-concurrent=error'),
+('DROP POLICY guard ON agents; ALTER TABLE agents ENABLE ROW LEVEL SECURITY',
+	'1:rls-policy-rule-owner-changes=warning 2:rls-policy-rule-owner-changes=error'),
+('DROP POLICY IF EXISTS nothing ON agents; ALTER TABLE agents ENABLE ROW LEVEL SECURITY', ''),
+('DROP FUNCTION in_default(int); DROP FUNCTION in_default()',
+	'2:alter-type-dependent-objects=error'),
+('DROP FUNCTION other(), other(); DROP FUNCTION other()', ''),
+-- DROP ... CASCADE takes the triggers, columns, defaults along
+('DROP FUNCTION on_insert() CASCADE; ALTER TABLE agents ALTER a TYPE bigint',
+	'1:drop-cascade=warning 1:drop-trigger=warning 1:drop-trigger=warning 2:alter-type-rewrite=error 2:statement-after-access-exclusive=warning'),
+('DROP FUNCTION on_insert() CASCADE; CREATE INDEX ON moods (id)',
+	'1:drop-cascade=warning 1:drop-trigger=warning 1:drop-trigger=warning 2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('DROP FUNCTION in_default() CASCADE; ALTER TABLE agents ALTER n TYPE bigint',
+	'1:drop-cascade=warning 2:alter-type-rewrite=error'),
+('DROP VIEW mood_view; DROP TYPE mood CASCADE; ALTER TABLE moods ADD mood text; ALTER TABLE moods ALTER mood SET NOT NULL',
+	'4:set-not-null-scan=error'),
+('DROP TYPE mood CASCADE; DROP VIEW IF EXISTS mood_view; ALTER TABLE moods DROP IF EXISTS mood',
+	'1:drop-cascade=error'),
+('DROP TABLE towns; DROP TYPE place; CREATE TABLE towns (id int); ALTER TABLE towns ALTER id TYPE bigint', ''),
+-- a row type that is stored somewhere
+('ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint CASCADE',
+	'1:alter-type-dependent-objects=error'),
+('ALTER TYPE pair DROP ATTRIBUTE a; ALTER TYPE pair ADD ATTRIBUTE c int', ''),
+('ALTER TABLE holds DROP q, DROP r, DROP s; ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint',
+	'2:alter-type-dependent-objects=error'),
+('DROP VIEW holds_view; ALTER TABLE holds DROP p, DROP r, DROP s; ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint',
+	'3:alter-type-dependent-objects=error'),
+('DROP VIEW holds_view; ALTER TABLE holds DROP p, DROP q, DROP r, DROP s; ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint', ''),
+('DROP PUBLICATION lint_follow_pub; ALTER TABLE teams ALTER id TYPE int, ALTER name TYPE varchar',
+	''),
+('DROP TABLE rows_of_teams; ALTER TABLE agents DROP CONSTRAINT to_team; ALTER TABLE teams ALTER id TYPE bigint',
+	'2:drop-constraint=warning 3:alter-type-rewrite=error'),
+('ALTER TABLE agents DROP CONSTRAINT to_team; ALTER TABLE teams ALTER id TYPE bigint',
+	'1:drop-constraint=warning 2:alter-type-dependent-objects=error 2:alter-type-rewrite=error'),
+-- another definition need not depend on what the old one did
+('ALTER TABLE agents DROP c',
+	'1:alter-type-dependent-objects=error'),
+('CREATE OR REPLACE FUNCTION atomic() RETURNS text LANGUAGE sql AS $$SELECT 1$$; ALTER TABLE agents DROP c', ''),
+('CREATE OR REPLACE FUNCTION other() RETURNS int LANGUAGE sql AS $$SELECT 2$$; ALTER TABLE agents DROP c',
+	'2:alter-type-dependent-objects=error'),
+('CREATE OR REPLACE FUNCTION gives() RETURNS SETOF teams LANGUAGE sql AS $$SELECT 1, 2$$; ALTER TABLE agents DROP CONSTRAINT to_team; DROP TABLE rows_of_teams; DROP TABLE teams',
+	'2:drop-constraint=warning 4:alter-type-dependent-objects=error'),
+('CREATE OR REPLACE TRIGGER seen BEFORE INSERT ON agents FOR EACH ROW EXECUTE FUNCTION on_insert(); ALTER TABLE agents ALTER a TYPE bigint',
+	'1:create-trigger=warning 2:alter-type-rewrite=error 2:statement-after-write-block=notice'),
+('CREATE OR REPLACE RULE kept AS ON INSERT TO agents DO ALSO NOTHING; ALTER POLICY guard ON agents USING (true); ALTER TABLE agents ALTER b TYPE bigint; DROP FUNCTION in_policy()',
+	'1:rls-policy-rule-owner-changes=warning 2:rls-policy-rule-owner-changes=warning 3:alter-type-rewrite=error'),
+('CREATE OR REPLACE TRIGGER seen BEFORE INSERT ON agents FOR EACH ROW EXECUTE FUNCTION on_insert(); DROP TRIGGER seen ON agents',
+	'1:create-trigger=warning 2:drop-trigger=warning'),
+('ALTER TABLE teams ALTER name TYPE varchar(9)',
+	'1:alter-type-dependent-objects=error 1:alter-type-rewrite=error'),
+('DROP TABLE rows_of_teams; ALTER PUBLICATION lint_follow_pub DROP TABLE teams; ALTER TABLE teams ALTER name TYPE varchar(9)',
+	'3:alter-type-rewrite=error'),
+('DROP TABLE rows_of_teams; DROP PUBLICATION lint_follow_pub; ALTER TABLE teams ALTER name TYPE varchar(9)',
+	'3:alter-type-rewrite=error'),
+('DROP PUBLICATION IF EXISTS nothing; ALTER TABLE teams ALTER name TYPE varchar(9)',
+	'2:alter-type-dependent-objects=error 2:alter-type-rewrite=error'),
+-- row security: switched off, or on without a policy
+('ALTER TABLE secured DISABLE ROW LEVEL SECURITY',
+	'1:rls-policy-rule-owner-changes=error'),
+('ALTER TABLE moods DISABLE ROW LEVEL SECURITY', ''),
+('ALTER TABLE moods ENABLE ROW LEVEL SECURITY; ALTER TABLE moods DISABLE ROW LEVEL SECURITY',
+	'2:rls-policy-rule-owner-changes=error'),
+('ALTER TABLE moods ENABLE ROW LEVEL SECURITY',
+	'1:rls-policy-rule-owner-changes=error'),
+('ALTER TABLE moods ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON moods USING (true)',
+	'2:rls-policy-rule-owner-changes=warning'),
+('CREATE TABLE new (id int); ALTER TABLE new ENABLE ROW LEVEL SECURITY; ALTER TABLE new DISABLE ROW LEVEL SECURITY; ALTER TABLE new ENABLE ROW LEVEL SECURITY', ''),
+-- columns and types that are not there
+('ALTER TABLE agents ALTER nothing TYPE bigint; ALTER TABLE agents ADD x nothing; ALTER TABLE agents ALTER x TYPE bigint; ALTER TABLE agents ALTER team TYPE nothing', ''),
+('CREATE TYPE shade AS ENUM (''a''); ALTER TABLE moods ALTER id TYPE shade; ALTER TABLE moods ALTER id TYPE bigint',
+	'2:alter-type-rewrite=error'),
+-- a constraint without an index may have the name of one
+('ALTER TABLE agents ADD CONSTRAINT i FOREIGN KEY (a) REFERENCES teams NOT VALID; CREATE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents DROP CONSTRAINT i; ALTER TABLE agents ADD FOREIGN KEY (a) REFERENCES teams NOT VALID',
+	'1:fk-locks-referenced-table=warning 4:fk-locks-referenced-table=warning'),
+('CREATE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents ADD CONSTRAINT i CHECK (a > 0) NOT VALID; ALTER TABLE agents DROP CONSTRAINT i; ALTER TABLE agents ADD FOREIGN KEY (a) REFERENCES teams NOT VALID',
+	'4:fk-locks-referenced-table=warning'),
+('CREATE TABLE new (a int REFERENCES teams, CONSTRAINT i CHECK (a > 0)); CREATE INDEX i ON new (a); ALTER TABLE new DROP CONSTRAINT i',
+	'1:fk-locks-referenced-table=warning'),
+('ALTER TABLE agents DROP CONSTRAINT to_boss; ALTER TABLE agents ADD FOREIGN KEY (id) REFERENCES teams NOT VALID',
+	'1:drop-constraint=warning 2:fk-locks-referenced-table=warning'),
+('CREATE UNIQUE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents ADD CONSTRAINT k UNIQUE USING INDEX i; ALTER TABLE agents DROP CONSTRAINT k; ALTER TABLE agents ADD FOREIGN KEY (a) REFERENCES teams NOT VALID',
+	'4:fk-locks-referenced-table=warning 4:fk-missing-index=warning'),
+('CREATE UNIQUE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents ADD CONSTRAINT k UNIQUE USING INDEX i; ALTER INDEX k RENAME TO j; ALTER TABLE agents DROP CONSTRAINT j; ALTER TABLE agents ADD FOREIGN KEY (a) REFERENCES teams NOT VALID',
+	'5:fk-locks-referenced-table=warning 5:fk-missing-index=warning'),
+('CREATE UNIQUE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents ADD CONSTRAINT k UNIQUE USING INDEX i; ALTER TABLE agents RENAME CONSTRAINT k TO j; DROP INDEX i; ALTER TABLE agents ADD FOREIGN KEY (a) REFERENCES teams NOT VALID',
+	'5:fk-locks-referenced-table=warning'),
+('ALTER INDEX agents_pkey RENAME TO j; ALTER TABLE agents DROP CONSTRAINT to_boss, DROP CONSTRAINT j; ALTER TABLE agents ADD FOREIGN KEY (id) REFERENCES teams NOT VALID',
+	'2:drop-constraint=warning 2:drop-constraint=warning 3:fk-locks-referenced-table=warning 3:fk-missing-index=warning'),
+('CREATE TABLE new (id int); CREATE UNIQUE INDEX i ON new (id); ALTER TABLE new ADD PRIMARY KEY USING INDEX i; ALTER TABLE new DROP CONSTRAINT i; ALTER TABLE new ADD FOREIGN KEY (id) REFERENCES teams',
+	'5:fk-locks-referenced-table=warning 5:fk-missing-index=notice'),
+('CREATE UNIQUE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents DROP CONSTRAINT agents_pkey CASCADE, ADD PRIMARY KEY USING INDEX i; ALTER TABLE agents ALTER a SET NOT NULL',
+	'2:add-pk-using-index-nullable=error 2:drop-cascade=warning 2:drop-constraint=warning'),
+-- schemas that are dropped, made anew, renamed
+('DROP SCHEMA lint_follow_a CASCADE; CREATE SCHEMA lint_follow_a; CREATE TABLE lint_follow_a.rows (id int); CREATE INDEX ON lint_follow_a.rows (id); CREATE INDEX ON rows (id)', ''),
+('SET search_path = lint_follow_a, lint_follow; DROP SCHEMA lint_follow_a CASCADE; CREATE SCHEMA lint_follow_a; CREATE TABLE agents (a int); CREATE INDEX ON agents (a); ALTER TABLE lint_follow.agents ADD CHECK (a > 0)',
+	'6:check-not-not-valid=error 6:statement-after-access-exclusive=warning 6:wide-lock-window=warning'),
+('SET search_path = lint_follow_a, lint_follow; CREATE INDEX ON rows (id); DROP SCHEMA lint_follow_a CASCADE; CREATE INDEX ON rows (id); CREATE INDEX ON agents (id)',
+	'2:index-create-not-concurrent=error 5:index-create-not-concurrent=error 5:statement-after-access-exclusive=warning'),
+('DROP SCHEMA lint_follow_a CASCADE; CREATE SCHEMA lint_follow_a CREATE TABLE rows (id int); CREATE INDEX ON lint_follow_a.rows (id)', ''),
+('DROP SCHEMA IF EXISTS nothing CASCADE; CREATE SCHEMA IF NOT EXISTS lint_follow_a; CREATE INDEX ON lint_follow_a.rows (id)',
+	'3:index-create-not-concurrent=error'),
+('CREATE SCHEMA new; CREATE TABLE new.t (id int); DROP SCHEMA new CASCADE; CREATE SCHEMA newer; CREATE TABLE newer.t (id int); ALTER TABLE newer.t ADD x int NOT NULL', ''),
+('CREATE SCHEMA new; CREATE SCHEMA newer; DROP SCHEMA newer; SET search_path = new, lint_follow; CREATE TABLE agents (id int); CREATE INDEX ON agents (id)', ''),
+('ALTER TABLE uses_kind DROP COLUMN id',
+	'1:alter-type-dependent-objects=error'),
+('ALTER TABLE uses_kind DROP COLUMN kind; DROP SCHEMA lint_follow_a CASCADE; ALTER TABLE uses_kind DROP COLUMN id', ''),
+('ALTER SCHEMA lint_follow_a RENAME TO b; CREATE INDEX ON b.rows (id); CREATE INDEX ON lint_follow_a.rows (id)',
+	'1:rename-or-set-schema=error 2:index-create-not-concurrent=error'),
+('CREATE INDEX ON lint_follow_a.rows (id); ALTER SCHEMA lint_follow_a RENAME TO b; ALTER TABLE b.rows ADD CHECK (id > 0); CREATE SCHEMA lint_follow_a; CREATE TABLE lint_follow_a.rows (id int); ALTER TABLE lint_follow_a.rows ADD CHECK (id > 0)',
+	'1:index-create-not-concurrent=error 2:rename-or-set-schema=error 3:check-not-not-valid=error 3:statement-after-write-block=notice'),
+('CREATE SCHEMA new; CREATE TABLE new.t (id int); ALTER SCHEMA new RENAME TO newer; ALTER TABLE newer.t ADD CHECK (id > 0); DROP TABLE newer.t; CREATE TABLE newer.t (id int); ALTER TABLE newer.t ADD CHECK (id > 0)', ''),
+('DROP TABLE lint_follow_a.agents; ALTER SCHEMA lint_follow_a RENAME TO b; CREATE INDEX ON b.agents (id); ALTER SCHEMA b RENAME TO lint_follow_a; CREATE INDEX ON lint_follow_a.rows (id)',
+	'2:rename-or-set-schema=error 4:rename-or-set-schema=error 5:index-create-not-concurrent=error'),
+('CREATE SCHEMA lint_follow_b; ALTER SCHEMA lint_follow_b RENAME TO lint_follow_c; DROP SCHEMA lint_follow_c', '');
+SELECT n, script, finds AS expected, found
+FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
+	FROM tapmig.lint(script)) AS f
+WHERE found <> finds ORDER BY n;
+SELECT count(*) FROM cases;
+DROP SCHEMA lint_follow, lint_follow_a CASCADE;
+DROP PUBLICATION lint_follow_pub;
