@@ -554,13 +554,36 @@ List *
 lint_children(Lint *lint, LintRelation *rel)
 {
 	List	   *all;
+	ListCell   *lc;
 
 	if (!OidIsValid(rel->oid) ||
 		(rel->relkind != RELKIND_PARTITIONED_TABLE && !rel->has_children))
 		return NIL;
 	lint_analysis(lint);
-	all = find_all_inheritors(rel->oid, NoLock, NULL);
-	return list_delete_oid(all, rel->oid);
+	all = list_delete_oid(find_all_inheritors(rel->oid, NoLock, NULL), rel->oid);
+	foreach(lc, lint->sizes_age > 0 ? all : NIL)
+	{
+		LintRelation *child = lint_relation_by_oid(lint, lfirst_oid(lc));
+
+		if (child == NULL || child->gone || child->detached)
+			all = foreach_delete_current(all, lc);
+	}
+	return all;
+}
+
+/* A relation has lost its rows or its parent: the parent's are to be counted anew. */
+void
+lint_size_changes(Lint *lint, LintRelation *child)
+{
+	if (child->is_new)
+		return;
+	if (!child->is_partition)
+	{
+		lint_analysis(lint);
+		if (!has_superclass(child->oid))
+			return;
+	}
+	lint->sizes_age++;
 }
 
 /*
@@ -708,9 +731,12 @@ lint_size(Lint *lint, LintRelation *rel)
 	List	   *children;
 	ListCell   *lc;
 
-	if (!rel->have_size)
+	if (!rel->have_size || (rel->n_children > 0 && rel->sizes_age != lint->sizes_age))
 	{
 		rel->have_size = true;
+		rel->sizes_age = lint->sizes_age;
+		rel->size_texts[0] = rel->size_texts[1] = NULL;
+		memset(&rel->alone, 0, sizeof(LintSize));
 		rel->alone.empty = rel->with_children.empty = true;
 		if (OidIsValid(rel->oid))
 		{
@@ -721,7 +747,12 @@ lint_size(Lint *lint, LintRelation *rel)
 			rel->with_children = rel->alone;
 			foreach(lc, children)
 			{
+				LintRelation *child = lint->sizes_age == 0 ? NULL :
+					lint_relation_by_oid(lint, lfirst_oid(lc));
+
 				CHECK_FOR_INTERRUPTS();
+				if (child != NULL && child->emptied)
+					continue;
 				size_add(&rel->with_children, lfirst_oid(lc), '\0',
 						 rel->n_children > LINT_OPEN_PARTITIONS);
 			}

@@ -147,6 +147,29 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 }
 
 /*
+ * What the statement means by a relation: where that has no rows of its own, the
+ * largest of those that the script has given it as partitions or children.
+ */
+static LintRelation *
+finding_with_rows(Lint *lint, LintRelation *rel)
+{
+	LintRelation *largest = NULL;
+	ListCell   *lc;
+
+	if (rel == NULL || rel->attached == NIL || rel == lint->only || lint_has_rows(lint, rel))
+		return rel;
+	foreach(lc, rel->attached)
+	{
+		LintRelation *child = lfirst(lc);
+
+		if (!child->gone && lint_has_rows(lint, child) &&
+			(largest == NULL || lint_size(lint, child)->rows > lint_size(lint, largest)->rows))
+			largest = child;
+	}
+	return largest == NULL ? rel : largest;
+}
+
+/*
  * Adds a finding about the statement under way, at the level of the rule's
  * scale and the relation's size. None about what is new or empty, where the
  * scale depends on size.
@@ -156,6 +179,8 @@ lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock, const char *detail)
 {
 	LintLevel	level = LINT_ERROR;
 
+	if (c->rule->scale == LINT_SCAN)
+		rel = finding_with_rows(c->lint, rel);
 	switch (c->rule->scale)
 	{
 		case LINT_SCAN:

@@ -106,6 +106,9 @@ struct LintRelation
 	PartitionSpec *partition_by;	/* of a new one */
 	LintRelation *table;		/* of a new index */
 
+	bool		is_partition;	/* in the catalogs */
+	bool		detached;		/* the script has taken it from its parent */
+	List	   *attached;		/* LintRelation: the script has given it these */
 	bool		has_children;	/* has had some, in the catalogs */
 	bool		have_dependents;
 	List	   *dependents;		/* LintDependent, by the column that is used */
@@ -114,6 +117,7 @@ struct LintRelation
 
 	/* Its size, read once: alone, and with all that inherits from it. */
 	bool		have_size;
+	int			sizes_age;		/* lint->sizes_age of then */
 	LintSize	alone;
 	LintSize	with_children;
 	int			n_children;
@@ -138,6 +142,8 @@ typedef struct LintType
 	char	   *name;
 	bool		is_new;
 	bool		constrained;	/* a domain that checks something */
+	bool		has_not_null;	/* SET or DROP NOT NULL was the last ... */
+	bool		not_null;		/* ... that it was given */
 	char	   *label;			/* a new value of an enum */
 	int			made_step;
 } LintType;
@@ -289,6 +295,7 @@ struct Lint
 	List	   *held;			/* relations that this step has locked */
 	HTAB	   *types;			/* by name */
 	List	   *labels;			/* LintType, new values of enums */
+	List	   *renamed_types;	/* LintRenamedType, the latest first */
 	LintNames	label_names;
 	LintTypeName type_names[LINT_TYPE_NAMES];
 	const TypeName *last_type;	/* the one that was looked up last ... */
@@ -298,6 +305,7 @@ struct Lint
 	int			known_type_statement;	/* ... by this statement ... */
 	Oid			known_type_oid; /* ... and what it is */
 	int32		known_typmod;
+	int			sizes_age;		/* changes when a child has lost rows or its parent */
 	List	   *foreign_keys;
 	List	   *renames;
 	List	   *cascades;
@@ -441,6 +449,10 @@ extern void lint_drop_part(Lint *lint, ObjectType type, List *names);
 extern void lint_follow_replace(Lint *lint, Node *node);
 extern void lint_object_cascade(Lint *lint, const ObjectAddress *object);
 
+/* lint_rename.c */
+extern void lint_follow_rename(Lint *lint, RenameStmt *stmt);
+extern void lint_follow_schema(Lint *lint, AlterObjectSchemaStmt *stmt);
+
 /* lint_truncate.c */
 extern void lint_follow_truncate(Lint *lint, TruncateStmt *stmt);
 
@@ -456,6 +468,7 @@ extern void lint_path_reset(Lint *lint);
 extern List *lint_path(Lint *lint);
 extern char *lint_path_text(Lint *lint);
 extern LintRelation *lint_relation(Lint *lint, const RangeVar *name);
+extern LintRelation *lint_relation_to_make(Lint *lint, const RangeVar *name);
 extern LintRelation *lint_relation_named(Lint *lint, List *names);
 extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char *name);
 extern LintRelation *lint_relation_by_oid(Lint *lint, Oid oid);
@@ -495,6 +508,7 @@ extern LintConstraint *lint_constraint(Lint *lint, LintRelation *rel, const char
 extern char *lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con,
 								  List *keys, Node *expression);
 extern List *lint_indexes(Lint *lint, LintRelation *rel);
+extern void lint_size_changes(Lint *lint, LintRelation *child);
 extern const LintSize *lint_size(Lint *lint, LintRelation *rel);
 extern char *lint_size_text(Lint *lint, LintRelation *rel);
 extern List *lint_children(Lint *lint, LintRelation *rel);
@@ -509,6 +523,8 @@ extern bool lint_is_serial(const TypeName *name);
 extern bool lint_type_is_plain(Lint *lint, TypeName *name, Oid type);
 extern Oid	lint_type_collation(Lint *lint, TypeName *name, Oid type);
 extern LintType *lint_type_add(Lint *lint, List *names, const char *label);
+extern void lint_type_rename(Lint *lint, List *names, Oid type, const char *schema,
+							 const char *name);
 extern LintType *lint_type_of_script(Lint *lint, List *names);
 extern bool lint_type_has_labels(Lint *lint, const char *name);
 

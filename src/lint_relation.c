@@ -397,6 +397,7 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	rel->relkind = form->relkind;
 	rel->persistence = form->relpersistence;
 	rel->has_children = form->relhassubclass;
+	rel->is_partition = form->relispartition;
 	rel->attnum = MaxHeapAttributeNumber;
 	rel->made_step = -1;
 	relation_entry(lint, schema, rel->name, true)->rel = rel;
@@ -561,6 +562,16 @@ lint_relation_named(Lint *lint, List *names)
 		return NULL;
 	return relation_find_again(lint, n > 1 ? strVal(list_nth(names, n - 2)) : NULL,
 							   strVal(llast(names)));
+}
+
+/* The relation that has the name which a statement would make, or NULL. */
+LintRelation *
+lint_relation_to_make(Lint *lint, const RangeVar *name)
+{
+	const char *schema = name->schemaname != NULL ? name->schemaname :
+		name->relpersistence == RELPERSISTENCE_TEMP ? LINT_TEMP : relation_create_schema(lint);
+
+	return schema == NULL ? NULL : lint_relation_at(lint, schema, name->relname);
 }
 
 /* Notes that the script makes a relation; what had the name before is replaced. */

@@ -145,7 +145,7 @@ check_key_locks(LintCheck *c)
 	if (keys == NIL)
 		return;
 	if (IsA(c->node, CreateStmt) && ((CreateStmt *) c->node)->if_not_exists &&
-		lint_relation(c->lint, ((CreateStmt *) c->node)->relation) != NULL)
+		lint_relation_to_make(c->lint, ((CreateStmt *) c->node)->relation) != NULL)
 		return;
 	foreach(lc, keys)
 	{

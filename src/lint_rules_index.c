@@ -99,6 +99,19 @@ check_backing(LintCheck *c)
 	}
 }
 
+static bool
+has_index(LintCheck *c, LintRelation *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_indexes(c->lint, table))
+	{
+		if (!((LintIndex *) lfirst(lc))->gone)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_reindex(LintCheck *c)
 {
@@ -115,7 +128,7 @@ check_reindex(LintCheck *c)
 			break;
 		case REINDEX_OBJECT_TABLE:
 			if (table != NULL && table->relkind != RELKIND_PARTITIONED_TABLE &&
-				lint_indexes(c->lint, table) == NIL)
+				!has_index(c, table))
 				return;
 			break;
 		case REINDEX_OBJECT_SYSTEM:

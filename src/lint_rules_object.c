@@ -58,6 +58,24 @@ domain_users(LintCheck *c, Oid domain, List *users)
 	return users;
 }
 
+/* Whether SET NOT NULL finds it so. */
+static bool
+domain_is_not_null(LintCheck *c, List *names, Oid type)
+{
+	LintType   *known = lint_type_of_script(c->lint, names);
+	HeapTuple	tuple;
+	bool		result;
+
+	if (known != NULL && known->has_not_null)
+		return known->not_null;
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	result = ((Form_pg_type) GETSTRUCT(tuple))->typnotnull;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 static void
 check_domain(LintCheck *c)
 {
@@ -72,6 +90,8 @@ check_domain(LintCheck *c)
 	if (stmt->subtype == 'C' && con != NULL && IsA(con, Constraint) && con->skip_validation)
 		return;
 	if (!lint_type(c->lint, makeTypeNameFromNameList(stmt->typeName), &type, &typmod))
+		return;
+	if (stmt->subtype == 'O' && domain_is_not_null(c, stmt->typeName, type))
 		return;
 	foreach(lc, domain_users(c, type, NIL))
 		lint_find(c, lfirst(lc), ShareLock, psprintf("domain %s", strVal(llast(stmt->typeName))));

@@ -219,7 +219,7 @@ check_with_data(LintCheck *c)
 	SourceWalk	walk = {c, NULL};
 
 	if (stmt->into->skipData || !IsA(stmt->query, SelectStmt) ||
-		(stmt->if_not_exists && lint_relation(c->lint, stmt->into->rel) != NULL))
+		(stmt->if_not_exists && lint_relation_to_make(c->lint, stmt->into->rel) != NULL))
 		return;
 	lint_analysis(c->lint);
 	source_walker(stmt->query, &walk);
@@ -327,7 +327,7 @@ check_default(LintCheck *c)
 		return;
 	oid = get_default_partition_oid(parent->oid);
 	rest = OidIsValid(oid) ? lint_relation_by_oid(c->lint, oid) : NULL;
-	if (rest == NULL || rest->gone || !lint_has_rows(c->lint, rest))
+	if (rest == NULL || rest->gone || rest->detached || !lint_has_rows(c->lint, rest))
 		return;
 	if (lint_partition_qual(c->lint, parent, rest, bound, true, &qual) &&
 		(qual == NIL || lint_implied(c->lint, rest, qual)))
@@ -342,7 +342,7 @@ check_create_partition(LintCheck *c)
 	LintRelation *parent;
 
 	if (stmt->partbound == NULL ||
-		(stmt->if_not_exists && lint_relation(c->lint, stmt->relation) != NULL))
+		(stmt->if_not_exists && lint_relation_to_make(c->lint, stmt->relation) != NULL))
 		return;
 	parent = lint_relation(c->lint, linitial(stmt->inhRelations));
 	lint_find(c, parent, AccessExclusiveLock, NULL);

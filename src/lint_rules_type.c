@@ -446,6 +446,14 @@ check_dependents(LintCheck *c)
 	TypeChange	change;
 	ListCell   *lc;
 
+	if (c->cmd != NULL && c->cmd->subtype == AT_AddColumn)
+	{
+		names = typed_in_the_way(c, NIL);
+		if (names != NIL)
+			lint_find(c, c->rel, NoLock, psprintf("type %s is used by %s",
+												  lint_relation_label(c->lint, c->rel), joined(names)));
+		return;
+	}
 	if (c->cmd == NULL || c->cmd->subtype != AT_AlterColumnType)
 	{
 		check_drop(c);
@@ -495,7 +503,7 @@ const LintRule lint_rules_type[] = {
 		"while a foreign key of the column is checked again",
 	"A new column on both sides, with a key of its own, instead of the old ones."},
 	{"alter-type-dependent-objects", LINT_ALWAYS_ERROR,
-		{ON_TYPE, {T_AlterTableStmt, AT_DropColumn}, {T_AlterTableStmt, AT_DropConstraint},
+		{ON_TYPE, {T_AlterTableStmt, AT_AddColumn}, {T_AlterTableStmt, AT_DropColumn}, {T_AlterTableStmt, AT_DropConstraint},
 		{T_DropStmt, LINT_ANY}}, check_dependents,
 		"the server refuses it",
 	"Drop what depends on the column first and make it anew afterwards, in the same script."},

@@ -152,19 +152,6 @@ state_use_index(Lint *lint, LintRelation *rel, Constraint *con)
 	}
 }
 
-/* A constraint's index is renamed with it, by whichever of the two names. */
-static void
-state_rename_index(Lint *lint, LintRelation *rel, LintIndex *index, const char *name)
-{
-	LintConstraint *constraint = index->name == NULL ? NULL : lint_constraint(lint, rel, index->name);
-
-	if (constraint != NULL && (index->of_constraint ||
-							   (OidIsValid(index->oid) && constraint->index == index->oid &&
-								constraint->type != CONSTRAINT_FOREIGN)))
-		constraint->name = lint_strdup(lint, name);
-	lint_index_rename(lint, index, name);
-}
-
 /* A constraint of a relation; keys are the columns of a column's own one. */
 static void
 state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
@@ -316,6 +303,27 @@ lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column)
 	lint->lost_columns = true;
 }
 
+/* ATTACH PARTITION, INHERIT */
+static void
+state_attach(Lint *lint, LintRelation *parent, LintRelation *child)
+{
+	if (parent == NULL || child == NULL)
+		return;
+	child->detached = false;
+	parent->attached = lint_append(lint, parent->attached, child);
+}
+
+/* DETACH PARTITION, NO INHERIT */
+static void
+state_detach(Lint *lint, LintRelation *parent, LintRelation *child)
+{
+	if (parent == NULL || child == NULL)
+		return;
+	child->detached = true;
+	parent->attached = list_delete_ptr(parent->attached, child);
+	lint_size_changes(lint, child);
+}
+
 /* What one part of an ALTER TABLE does. */
 void
 lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
@@ -412,11 +420,21 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 		case AT_AttachPartition:
 		case AT_DetachPartition:
 			{
-				PartitionCmd *part = (PartitionCmd *) cmd->def;
+				LintRelation *part = lint_relation(lint, ((PartitionCmd *) cmd->def)->name);
 
-				lint_hold(lint, lint_relation(lint, part->name), AccessExclusiveLock);
+				lint_hold(lint, part, AccessExclusiveLock);
+				if (cmd->subtype == AT_AttachPartition)
+					state_attach(lint, rel, part);
+				else
+					state_detach(lint, rel, part);
 				break;
 			}
+		case AT_AddInherit:
+			state_attach(lint, lint_relation(lint, (RangeVar *) cmd->def), rel);
+			break;
+		case AT_DropInherit:
+			state_detach(lint, lint_relation(lint, (RangeVar *) cmd->def), rel);
+			break;
 		default:
 			break;
 	}
@@ -439,7 +457,7 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 	LintRelation *rel;
 	ListCell   *lc;
 
-	if (stmt->if_not_exists && lint_relation(lint, stmt->relation) != NULL)
+	if (stmt->if_not_exists && lint_relation_to_make(lint, stmt->relation) != NULL)
 		return;
 	rel = lint_relation_make(lint, stmt->relation, stmt->partspec != NULL ?
 							 RELKIND_PARTITIONED_TABLE : relkind);
@@ -521,6 +539,7 @@ state_drop(Lint *lint, DropStmt *stmt)
 				}
 				if (!rel->gone)
 					lint_relation_drop(lint, rel);
+				lint_size_changes(lint, rel);
 				break;
 			case OBJECT_POLICY:
 			case OBJECT_RULE:
@@ -550,69 +569,6 @@ state_cascade(Lint *lint)
 			cascade->key->gone = true;
 		else
 			lint_object_cascade(lint, &cascade->object);
-	}
-}
-
-static void
-state_rename(Lint *lint, RenameStmt *stmt)
-{
-	LintRelation *rel = lint_relation(lint, stmt->relation);
-	LintColumn *column;
-	LintConstraint *constraint;
-	LintIndex  *index;
-	LintRename *rename;
-
-	switch (stmt->renameType)
-	{
-		case OBJECT_TABLE:
-		case OBJECT_VIEW:
-		case OBJECT_MATVIEW:
-		case OBJECT_SEQUENCE:
-		case OBJECT_FOREIGN_TABLE:
-		case OBJECT_INDEX:
-			if (rel == NULL)
-				break;
-			rename = lint_alloc(lint, sizeof(LintRename));
-			rename->schema = rel->schema;
-			rename->name = rel->name;
-			rename->rel = rel;
-			rename->statement = lint->statement;
-			/* What it was called in between nobody knows. */
-			if (rel->renamed_step != lint->step + 1 && stmt->renameType != OBJECT_INDEX && stmt->renameType != OBJECT_SEQUENCE &&
-				rel->relkind != RELKIND_INDEX && rel->relkind != RELKIND_PARTITIONED_INDEX)
-			{
-				lint->renames = lint_append(lint, lint->renames, rename);
-				rel->renamed_step = lint->step + 1;
-			}
-			index = lint_index_of(lint, rel);
-			if (index != NULL && lint_table_of_index(lint, rel) != NULL)
-				state_rename_index(lint, lint_table_of_index(lint, rel), index, stmt->newname);
-			if (strcmp(rel->name, stmt->newname) != 0)
-				lint_relation_move(lint, rel, NULL, stmt->newname);
-			lint_hold(lint, rel, stmt->renameType == OBJECT_INDEX ?
-					  ShareUpdateExclusiveLock : AccessExclusiveLock);
-			break;
-		case OBJECT_COLUMN:
-			column = rel == NULL ? NULL : lint_column(lint, rel, stmt->subname);
-			if (column != NULL)
-				lint_column_rename(lint, rel, column, stmt->newname);
-			lint_hold(lint, rel, AccessExclusiveLock);
-			break;
-		case OBJECT_TABCONSTRAINT:
-			constraint = rel == NULL ? NULL : lint_constraint(lint, rel, stmt->subname);
-			index = rel == NULL ? NULL : lint_index_named(lint, rel, stmt->subname);
-			if (index != NULL && (index->of_constraint ||
-								  (constraint != NULL && OidIsValid(index->oid) && constraint->index == index->oid)))
-				state_rename_index(lint, rel, index, stmt->newname);
-			if (constraint != NULL)
-				constraint->name = lint_strdup(lint, stmt->newname);
-			lint_hold(lint, rel, AccessExclusiveLock);
-			break;
-		case OBJECT_SCHEMA:
-			lint_schema_rename(lint, stmt->subname, stmt->newname);
-			break;
-		default:
-			break;
 	}
 }
 
@@ -696,7 +652,7 @@ lint_follow(Lint *lint, Node *node)
 			{
 				CreateTableAsStmt *stmt = (CreateTableAsStmt *) node;
 
-				if (stmt->if_not_exists && lint_relation(lint, stmt->into->rel) != NULL)
+				if (stmt->if_not_exists && lint_relation_to_make(lint, stmt->into->rel) != NULL)
 					break;
 				rel = lint_relation_make(lint, stmt->into->rel, stmt->objtype == OBJECT_MATVIEW ?
 										 RELKIND_MATVIEW : RELKIND_RELATION);
@@ -710,7 +666,7 @@ lint_follow(Lint *lint, Node *node)
 		case T_ViewStmt:
 			/* Without OR REPLACE it is not there, or the statement fails. */
 			rel = !((ViewStmt *) node)->replace ? NULL :
-				lint_relation(lint, ((ViewStmt *) node)->view);
+				lint_relation_to_make(lint, ((ViewStmt *) node)->view);
 			if (rel == NULL || rel->relkind != RELKIND_VIEW)
 				lint_relation_make(lint, ((ViewStmt *) node)->view, RELKIND_VIEW);
 			else
@@ -718,7 +674,7 @@ lint_follow(Lint *lint, Node *node)
 			break;
 		case T_CreateSeqStmt:
 			if (!((CreateSeqStmt *) node)->if_not_exists ||
-				lint_relation(lint, ((CreateSeqStmt *) node)->sequence) == NULL)
+				lint_relation_to_make(lint, ((CreateSeqStmt *) node)->sequence) == NULL)
 				lint_relation_make(lint, ((CreateSeqStmt *) node)->sequence, RELKIND_SEQUENCE);
 			break;
 		case T_IndexStmt:
@@ -739,20 +695,11 @@ lint_follow(Lint *lint, Node *node)
 			state_cascade(lint);
 			break;
 		case T_RenameStmt:
-			state_rename(lint, (RenameStmt *) node);
+			lint_follow_rename(lint, (RenameStmt *) node);
 			break;
 		case T_AlterObjectSchemaStmt:
-			{
-				AlterObjectSchemaStmt *stmt = (AlterObjectSchemaStmt *) node;
-
-				rel = lint_relation(lint, stmt->relation);
-				if (rel != NULL)
-				{
-					lint_relation_move(lint, rel, stmt->newschema, NULL);
-					lint_hold(lint, rel, AccessExclusiveLock);
-				}
-				break;
-			}
+			lint_follow_schema(lint, (AlterObjectSchemaStmt *) node);
+			break;
 		case T_CreateSchemaStmt:
 			state_create_schema(lint, (CreateSchemaStmt *) node);
 			break;
@@ -791,13 +738,15 @@ lint_follow(Lint *lint, Node *node)
 			{
 				AlterDomainStmt *stmt = (AlterDomainStmt *) node;
 
-				if (stmt->subtype == 'C' || stmt->subtype == 'O')
+				if (stmt->subtype == 'C' || stmt->subtype == 'O' || stmt->subtype == 'N')
 				{
 					LintType   *type = lint_type_of_script(lint, stmt->typeName);
 
 					if (type == NULL)
 						type = lint_type_add(lint, stmt->typeName, NULL);
-					type->constrained = true;
+					type->constrained = type->constrained || stmt->subtype != 'N';
+					type->has_not_null = type->has_not_null || stmt->subtype != 'C';
+					type->not_null = stmt->subtype == 'C' ? type->not_null : stmt->subtype == 'O';
 				}
 				break;
 			}

@@ -17,6 +17,7 @@ truncate_empty(Lint *lint, LintRelation *rel)
 {
 	lint_hold(lint, rel, AccessExclusiveLock);
 	rel->emptied = true;
+	lint_size_changes(lint, rel);
 	rel->filled = false;
 }
 

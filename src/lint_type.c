@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "parser/parse_type.h"
@@ -47,12 +48,80 @@ type_name_kept(Lint *lint, const TypeName *name)
 	return kept;
 }
 
+/* A name that a type of the catalogs has got by the script, or given up. */
+typedef struct LintRenamedType
+{
+	char	   *schema;
+	char	   *name;
+	Oid			type;			/* InvalidOid: given up */
+} LintRenamedType;
+
+static void
+type_note_renamed(Lint *lint, const char *schema, const char *name, Oid type)
+{
+	LintRenamedType *renamed = lint_alloc(lint, sizeof(LintRenamedType));
+	MemoryContext old = MemoryContextSwitchTo(lint->context);
+
+	renamed->schema = pstrdup(schema);
+	renamed->name = pstrdup(name);
+	renamed->type = type;
+	lint->renamed_types = lcons(renamed, lint->renamed_types);
+	MemoryContextSwitchTo(old);
+}
+
+/* ALTER TYPE ... RENAME or SET SCHEMA; schema, name: what changes, else NULL. */
+void
+lint_type_rename(Lint *lint, List *names, Oid type, const char *schema, const char *name)
+{
+	const char *old_name = strVal(llast(names));
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	char	   *old_schema;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	old_schema = list_length(names) > 1 ? strVal(list_nth(names, list_length(names) - 2)) :
+		lint_schema_name(lint, ((Form_pg_type) GETSTRUCT(tuple))->typnamespace);
+	ReleaseSysCache(tuple);
+	if (old_schema == NULL)
+		return;
+	type_note_renamed(lint, old_schema, old_name, InvalidOid);
+	type_note_renamed(lint, schema != NULL ? schema : old_schema, name != NULL ? name : old_name, type);
+	lint_path_reset(lint);
+}
+
+/* What a name means by the script's renames; NULL: they say nothing of it. */
+static LintRenamedType *
+type_renamed(Lint *lint, const TypeName *name)
+{
+	int			n = list_length(name->names);
+	const char *schema = n > 1 ? strVal(list_nth(name->names, n - 2)) : NULL;
+	ListCell   *lc;
+
+	foreach(lc, n == 0 || name->pct_type ? NIL : lint->renamed_types)
+	{
+		LintRenamedType *renamed = lfirst(lc);
+
+		if (strcmp(renamed->name, strVal(llast(name->names))) == 0 &&
+			(schema == NULL || strcmp(renamed->schema, schema) == 0))
+			return renamed;
+	}
+	return NULL;
+}
+
 /* The type of a name, false where there is none (yet). */
 bool
 lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 {
 	LintTypeName *kept = type_name_kept(lint, name);
+	LintRenamedType *renamed = type_renamed(lint, name);
 	Type		tuple;
+
+	if (renamed != NULL)
+	{
+		*type = renamed->type;
+		*typmod = -1;
+		return OidIsValid(*type) && name->arrayBounds == NIL;
+	}
 
 	/* Also one that is not plain: the rules ask, then the state. */
 	if (lint->known_type == name && lint->known_type_statement == lint->statement)

@@ -39,6 +39,19 @@ INSERT INTO moods SELECT i, 'a' FROM generate_series(1, 50) i;
 SET client_min_messages = error;	-- wal_level; the text differs between versions
 CREATE PUBLICATION lint_follow_pub FOR TABLE teams WHERE (name <> '');
 SET client_min_messages = warning;
+CREATE TABLE parted (k int NOT NULL, v int) PARTITION BY LIST (k);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TABLE parted_d PARTITION OF parted DEFAULT;
+CREATE TABLE loose (k int NOT NULL CHECK (k = 2), v int);
+INSERT INTO parted SELECT CASE WHEN i < 25 THEN 1 ELSE 5 END, i FROM generate_series(1, 50) i;
+INSERT INTO loose SELECT 2, i FROM generate_series(1, 50) i;
+CREATE TABLE parent (id int, v int);
+CREATE TABLE child () INHERITS (parent);
+INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
+CREATE DOMAIN must AS int NOT NULL;
+CREATE DOMAIN may AS int;
+CREATE TABLE of_domains (a must, b may);
+INSERT INTO of_domains SELECT i, i FROM generate_series(1, 50) i;
 CREATE TYPE lint_follow_a.kind AS ENUM ('k');
 CREATE TABLE lint_follow_a.agents (id int, kind lint_follow_a.kind);
 CREATE TABLE lint_follow_a.rows (id int PRIMARY KEY, kind int);
@@ -165,6 +178,46 @@ INSERT INTO cases (script, finds) VALUES
 	'5:fk-locks-referenced-table=warning 5:fk-missing-index=notice'),
 ('CREATE UNIQUE INDEX CONCURRENTLY i ON agents (a); ALTER TABLE agents DROP CONSTRAINT agents_pkey CASCADE, ADD PRIMARY KEY USING INDEX i; ALTER TABLE agents ALTER a SET NOT NULL',
 	'2:add-pk-using-index-nullable=error 2:drop-cascade=warning 2:drop-constraint=warning'),
+-- partitions and children that come and go
+('ALTER TABLE parted DETACH PARTITION parted_d; CREATE TABLE parted_3 PARTITION OF parted FOR VALUES IN (3)',
+	'1:partition-detach-not-concurrent=warning 2:partition-create-of-locks-parent=warning'),
+('ALTER TABLE parted DETACH PARTITION parted_d; ALTER TABLE parted ATTACH PARTITION parted_d DEFAULT; CREATE TABLE parted_3 PARTITION OF parted FOR VALUES IN (3)',
+	'1:partition-detach-not-concurrent=warning 2:partition-attach-scan=error 2:statement-after-access-exclusive=warning 3:partition-create-of-locks-parent=warning 3:partition-default-scan=error 3:statement-after-access-exclusive=warning'),
+('DROP TABLE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)', ''),
+('TRUNCATE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)', ''),
+('TRUNCATE parted_1; ALTER TABLE parted ADD CHECK (v > 0)',
+	'2:check-not-not-valid=error 2:partitioned-ddl-fanout=notice'),
+('ALTER TABLE child NO INHERIT parent; ALTER TABLE parent ADD CHECK (v > 0)', ''),
+('ALTER TABLE parent ADD CHECK (v > 0)',
+	'1:check-not-not-valid=error'),
+('CREATE TABLE new (k int NOT NULL, v int) PARTITION BY LIST (k); ALTER TABLE new ATTACH PARTITION loose FOR VALUES IN (2); CREATE INDEX ON new (v)',
+	'3:index-create-partitioned-fanout=error 3:statement-after-access-exclusive=warning'),
+('CREATE TABLE new (k int NOT NULL, v int) PARTITION BY LIST (k); ALTER TABLE new ATTACH PARTITION loose FOR VALUES IN (2); CREATE INDEX ON ONLY new (v); ALTER TABLE new DETACH PARTITION loose; CREATE INDEX ON new (v)', ''),
+('CREATE TABLE new (id int, v int); ALTER TABLE child INHERIT new; ALTER TABLE new ADD CHECK (v > 0)',
+	'3:check-not-not-valid=error 3:statement-after-access-exclusive=warning'),
+-- what makes something where nothing is, along the search_path
+('SET search_path = lint_follow_a, lint_follow; CREATE TABLE IF NOT EXISTS teams (id int); CREATE INDEX ON teams (id)', ''),
+('SET search_path = lint_follow_a, lint_follow; CREATE OR REPLACE VIEW mood_view AS SELECT 1 AS a; DROP VIEW mood_view; ALTER TABLE moods ALTER mood TYPE text',
+	'4:alter-type-dependent-objects=error 4:alter-type-rewrite=error'),
+('ALTER TABLE moods SET SCHEMA lint_follow_a; CREATE INDEX moods_i ON teams (name); ALTER TABLE agents SET SCHEMA lint_follow_a; CREATE INDEX IF NOT EXISTS agents_pkey ON teams (name)',
+	'1:rename-or-set-schema=error 2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning 3:rename-or-set-schema=error 3:wide-lock-window=warning 4:index-create-not-concurrent=error 4:statement-after-access-exclusive=warning'),
+-- types by their new names, an index that is gone, a domain that is NOT NULL already
+('ALTER TYPE mood RENAME TO feeling; DROP TYPE feeling',
+	'2:alter-type-dependent-objects=error'),
+('ALTER TYPE mood RENAME TO feeling; DROP TYPE IF EXISTS mood; CREATE TYPE mood AS ENUM (''a''); DROP VIEW mood_view; ALTER TABLE moods ALTER mood TYPE mood USING mood::text::mood; DROP TYPE feeling',
+	'5:alter-type-rewrite=error'),
+('ALTER TYPE mood SET SCHEMA lint_follow_a; DROP TYPE lint_follow_a.mood',
+	'1:rename-or-set-schema=error 2:alter-type-dependent-objects=error'),
+('ALTER TYPE pair RENAME TO couple; ALTER TYPE couple ALTER ATTRIBUTE a TYPE bigint',
+	'2:alter-type-dependent-objects=error'),
+('ALTER DOMAIN must RENAME TO needs; ALTER DOMAIN needs ADD CHECK (VALUE > 0)',
+	'2:domain-add-constraint=error'),
+('ALTER DOMAIN must SET NOT NULL; ALTER DOMAIN may SET NOT NULL; ALTER DOMAIN may SET NOT NULL; ALTER DOMAIN may DROP NOT NULL; ALTER DOMAIN may SET NOT NULL',
+	'2:domain-add-constraint=error 5:domain-add-constraint=error'),
+('ALTER DOMAIN must DROP NOT NULL; ALTER DOMAIN must SET NOT NULL',
+	'2:domain-add-constraint=error'),
+('ALTER TABLE agents DROP CONSTRAINT to_boss, DROP CONSTRAINT agents_pkey; REINDEX TABLE agents',
+	'1:drop-constraint=warning 1:drop-constraint=warning'),
 -- schemas that are dropped, made anew, renamed
 ('DROP SCHEMA lint_follow_a CASCADE; CREATE SCHEMA lint_follow_a; CREATE TABLE lint_follow_a.rows (id int); CREATE INDEX ON lint_follow_a.rows (id); CREATE INDEX ON rows (id)', ''),
 ('SET search_path = lint_follow_a, lint_follow; DROP SCHEMA lint_follow_a CASCADE; CREATE SCHEMA lint_follow_a; CREATE TABLE agents (a int); CREATE INDEX ON agents (a); ALTER TABLE lint_follow.agents ADD CHECK (a > 0)',
