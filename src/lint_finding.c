@@ -35,6 +35,13 @@ lint_is_large(Lint *lint, LintRelation *rel)
 	return lint_has_rows(lint, rel) && lint_size(lint, rel)->rows > lint->lint_rows;
 }
 
+/* The same when the script began. */
+bool
+lint_was_large(Lint *lint, LintRelation *rel)
+{
+	return lint_is_used(lint, rel) && lint_size(lint, rel)->rows > lint->lint_rows;
+}
+
 /* Whether the statement means a partitioned table ONLY, which has no rows of its own. */
 bool
 lint_is_bare_parent(Lint *lint, LintRelation *rel)

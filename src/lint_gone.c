@@ -16,6 +16,7 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_policy.h"
@@ -230,7 +231,7 @@ lint_follow_replace(Lint *lint, Node *node)
 	}
 }
 
-/* The table that a trigger or a policy belongs to; NULL: none that is there. */
+/* The table that a trigger, policy or default belongs to; NULL: none that is there. */
 LintRelation *
 lint_table_with(Lint *lint, const ObjectAddress *object)
 {
@@ -268,7 +269,8 @@ lint_object_cascade(Lint *lint, const ObjectAddress *object)
 
 	if (object->classId != RelationRelationId)
 	{
-		if (object->classId == TriggerRelationId || object->classId == PolicyRelationId)
+		if (object->classId == TriggerRelationId || object->classId == PolicyRelationId ||
+			object->classId == AttrDefaultRelationId)
 			lint_hold(lint, lint_table_with(lint, object), AccessExclusiveLock);
 		lint_object_drop(lint, object->classId, object->objectId);
 		return;
@@ -281,7 +283,10 @@ lint_object_cascade(Lint *lint, const ObjectAddress *object)
 		if (rel->relkind == RELKIND_INDEX || rel->relkind == RELKIND_PARTITIONED_INDEX)
 			lint_index_drop(lint, rel);
 		else
+		{
+			lint_hold(lint, rel, AccessExclusiveLock);
 			lint_index_drop_all(lint, rel);
+		}
 		if (!rel->gone)
 			lint_relation_drop(lint, rel);
 		return;

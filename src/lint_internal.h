@@ -412,6 +412,7 @@ extern void lint_add(Lint *lint, const char *rule, int statement, int line,
 					 LintLevel level, char *relation, const char *lock_mode,
 					 char *message, const char *advice);
 extern bool lint_is_large(Lint *lint, LintRelation *rel);
+extern bool lint_was_large(Lint *lint, LintRelation *rel);
 extern bool lint_is_bare_parent(Lint *lint, LintRelation *rel);
 extern const char *lint_lock_name(LOCKMODE lock);
 
@@ -489,6 +490,7 @@ extern void lint_schema_of(Lint *lint, List *names, const char **schema,
 extern List *lint_relations(Lint *lint);
 extern char *lint_relation_label(Lint *lint, LintRelation *rel);
 extern bool lint_is_old(const LintRelation *rel);
+extern bool lint_is_used(Lint *lint, LintRelation *rel);
 extern bool lint_has_rows(Lint *lint, LintRelation *rel);
 
 /* lint_names.c */

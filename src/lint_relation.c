@@ -654,18 +654,26 @@ lint_is_old(const LintRelation *rel)
 	return rel != NULL && !rel->is_new && rel->persistence != RELPERSISTENCE_TEMP;
 }
 
-/* Whether it is an old table, partitioned table or matview that holds rows. */
+/*
+ * Whether it is an old table, partitioned table or matview that held rows when
+ * the script began: others use it, and wait for its locks.
+ */
 bool
-lint_has_rows(Lint *lint, LintRelation *rel)
+lint_is_used(Lint *lint, LintRelation *rel)
 {
 	if (!lint_is_old(rel))
 		return false;
 	if (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE &&
 		rel->relkind != RELKIND_MATVIEW)
 		return false;
-	if (rel->emptied)
-		return false;
 	return !lint_size(lint, rel)->empty;
+}
+
+/* The same, and the script has not emptied it. */
+bool
+lint_has_rows(Lint *lint, LintRelation *rel)
+{
+	return lint_is_used(lint, rel) && !rel->emptied;
 }
 
 /* Every relation that the script has met, in the current context. */

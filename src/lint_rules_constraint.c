@@ -222,7 +222,7 @@ check_key_index(LintCheck *c)
 	{
 		LintForeignKey *key = lfirst(lc);
 
-		if (key->rel->gone || key->rel->open_columns || list_member_int(key->keys, 0) ||
+		if (key->constraint->gone || key->rel->gone || key->rel->open_columns || list_member_int(key->keys, 0) ||
 			key->rel->relkind == RELKIND_FOREIGN_TABLE || key_has_index(c, key))
 			continue;
 		lint_find_at(c, key->statement,

@@ -359,12 +359,23 @@ drop_follow(DropWalk *walk, const ObjectAddress *object)
 	table_close(pg_depend, AccessShareLock);
 }
 
+/* A relation that belongs to what is dropped, but for indexes. */
+static bool
+drop_is_content(const DropReached *reached)
+{
+	char		kind = reached->object.classId != RelationRelationId || reached->object.objectSubId != 0 ? '\0' :
+		get_rel_relkind(reached->object.objectId);
+
+	return reached->owned && kind != '\0' && kind != RELKIND_INDEX &&
+		kind != RELKIND_PARTITIONED_INDEX && kind != RELKIND_TOASTVALUE;
+}
+
 /*
- * The objects that only CASCADE drops with the targets: a list of
- * ObjectAddress, in the current context.
+ * The objects that only CASCADE drops with the targets: a list of DropReached,
+ * in the current context. all: and the relations that belong to them.
  */
 static List *
-drop_victims(LintCheck *c, List *targets)
+drop_victims(LintCheck *c, List *targets, bool all)
 {
 	DropWalk	walk = {c, NIL, NULL};
 	HASHCTL		control;
@@ -391,8 +402,8 @@ drop_victims(LintCheck *c, List *targets)
 		whole.objectSubId = 0;
 		if (reached->object.objectSubId != 0)
 			(void) drop_find(&walk, &whole, false, &found);
-		if (!reached->owned && !found)
-			result = lappend(result, &reached->object);
+		if (!found && (!reached->owned || (all && drop_is_content(reached))))
+			result = lappend(result, reached);
 	}
 	return result;
 }
@@ -461,7 +472,7 @@ drop_names(LintCheck *c, List *victims)
 	initStringInfo(&buf);
 	foreach(lc, victims)
 	{
-		char	   *name = drop_name(c, lfirst(lc));
+		char	   *name = drop_name(c, &((DropReached *) lfirst(lc))->object);
 
 		if (name != NULL && n++ < DROP_NAMED_MAX)
 			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", name);
@@ -635,7 +646,7 @@ lint_drop_refused_by(LintCheck *c)
 	if (c->cmd == NULL && ((DropStmt *) c->node)->removeType == OBJECT_SCHEMA)
 		return NULL;			/* the script may have emptied it */
 	targets = drop_targets(c);
-	return targets == NIL ? NULL : drop_names(c, drop_victims(c, targets));
+	return targets == NIL ? NULL : drop_names(c, drop_victims(c, targets, false));
 }
 
 /* ---- CASCADE */
@@ -700,8 +711,9 @@ drop_note(LintCheck *c, List *victims)
 
 	foreach(lc, victims)
 	{
-		ObjectAddress *object = lfirst(lc);
-		char	   *name = drop_is_data(object) ? NULL : drop_name(c, object);
+		DropReached *reached = lfirst(lc);
+		ObjectAddress *object = &reached->object;
+		char	   *name = reached->owned || drop_is_data(object) ? NULL : drop_name(c, object);
 		LintCascade *cascade = lint_alloc(c->lint, sizeof(LintCascade));
 
 		cascade->object = *object;
@@ -770,7 +782,8 @@ check_cascade(LintCheck *c)
 		return;
 	targets = drop_targets(c);
 	if (targets != NIL)
-		drop_note(c, drop_victims(c, targets));
+		drop_note(c, drop_victims(c, targets, c->cmd == NULL &&
+								  castNode(DropStmt, c->node)->removeType == OBJECT_SCHEMA));
 }
 
 const LintRule lint_rules_drop[] = {

@@ -77,7 +77,7 @@ locked_before(LintCheck *c, LOCKMODE from, LOCKMODE to)
 	{
 		LintRelation *rel = lfirst(lc);
 
-		if (lint_held_before(c->lint, rel, from) && rel->held <= to && lint_has_rows(c->lint, rel))
+		if (lint_held_before(c->lint, rel, from) && rel->held <= to && lint_is_used(c->lint, rel))
 			return rel;
 	}
 	return NULL;
@@ -105,8 +105,8 @@ check_after_exclusive(LintCheck *c)
 
 	/* Of the statement's own table other rules say so. */
 	if (rel != NULL && rel != c->rel)
-		lint_find(c, rel, AccessExclusiveLock,
-				  taken_by(rel));
+		lint_find_at(c, c->lint->statement, lint_was_large(c->lint, rel) ? LINT_WARNING : LINT_NOTICE,
+					 rel, AccessExclusiveLock, taken_by(rel));
 }
 
 static void
@@ -133,9 +133,9 @@ check_wide(LintCheck *c)
 	{
 		LintRelation *rel = lfirst(lc);
 
-		if (rel->held != AccessExclusiveLock || !lint_has_rows(c->lint, rel))
+		if (rel->held != AccessExclusiveLock || !lint_is_used(c->lint, rel))
 			continue;
-		large = large || lint_is_large(c->lint, rel);
+		large = large || lint_was_large(c->lint, rel);
 		if (first == NULL || rel->held_since < first->held_since)
 			first = rel;
 		if (last == NULL || rel->held_since > last->held_since)
@@ -161,7 +161,7 @@ check_timeout(LintCheck *c)
 	{
 		LintRelation *rel = lfirst(lc);
 
-		if (rel->held >= ShareLock && rel->held_since > c->lint->no_timeout && lint_has_rows(c->lint, rel) &&
+		if (rel->held >= ShareLock && rel->held_since > c->lint->no_timeout && lint_is_used(c->lint, rel) &&
 			(found == NULL || rel->held_since < found->held_since))
 			found = rel;
 	}

@@ -492,6 +492,46 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 		lint_hold(lint, lint_relation(lint, linitial(stmt->inhRelations)), AccessExclusiveLock);
 }
 
+/*
+ * A relation is dropped, with its indexes, partitions and foreign keys, for which
+ * the tables that these refer to are locked.
+ */
+static void
+state_drop_relation(Lint *lint, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	lint_hold(lint, rel, AccessExclusiveLock);
+	lint_index_drop_all(lint, rel);
+	foreach(lc, lint->foreign_keys)
+	{
+		LintForeignKey *key = lfirst(lc);
+
+		if (key->other == rel || key->rel == rel)
+			key->constraint->gone = true;
+	}
+	if (rel->is_new || (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE))
+		return;
+	foreach(lc, lint_constraints(lint, rel))
+	{
+		LintConstraint *con = lfirst(lc);
+
+		if (con->type == CONSTRAINT_FOREIGN && !con->gone && OidIsValid(con->other_table) &&
+			con->other_table != rel->oid)
+			lint_hold(lint, lint_relation_by_oid(lint, con->other_table), AccessExclusiveLock);
+	}
+	foreach(lc, rel->relkind == RELKIND_PARTITIONED_TABLE ? lint_children(lint, rel) : NIL)
+	{
+		LintRelation *part = lint_relation_by_oid(lint, lfirst_oid(lc));
+
+		if (part == NULL || part->gone)
+			continue;
+		lint_hold(lint, part, AccessExclusiveLock);
+		lint_index_drop_all(lint, part);
+		lint_relation_drop(lint, part);
+	}
+}
+
 static void
 state_drop(Lint *lint, DropStmt *stmt)
 {
@@ -533,10 +573,7 @@ state_drop(Lint *lint, DropStmt *stmt)
 				if (stmt->removeType == OBJECT_INDEX)
 					lint_index_drop(lint, rel);
 				else
-				{
-					lint_hold(lint, rel, AccessExclusiveLock);
-					lint_index_drop_all(lint, rel);
-				}
+					state_drop_relation(lint, rel);
 				if (!rel->gone)
 					lint_relation_drop(lint, rel);
 				lint_size_changes(lint, rel);
@@ -566,7 +603,10 @@ state_cascade(Lint *lint)
 		if (cascade->statement != lint->statement)
 			break;
 		if (cascade->key != NULL)
+		{
 			cascade->key->gone = true;
+			lint_hold(lint, cascade->key_of, AccessExclusiveLock);
+		}
 		else
 			lint_object_cascade(lint, &cascade->object);
 	}
@@ -691,8 +731,8 @@ lint_follow(Lint *lint, Node *node)
 				break;
 			}
 		case T_DropStmt:
-			state_drop(lint, (DropStmt *) node);
 			state_cascade(lint);
+			state_drop(lint, (DropStmt *) node);
 			break;
 		case T_RenameStmt:
 			lint_follow_rename(lint, (RenameStmt *) node);

@@ -167,7 +167,7 @@ INSERT INTO cases (script, finds) VALUES
 	'1:partition-detach-not-concurrent=warning 2:wide-lock-window=warning'),
 -- drops
 ('DROP TABLE members; DROP TABLE teams',
-	'1:drop-table-locks-referenced=warning 2:alter-type-dependent-objects=error 2:wide-lock-window=warning'),
+	'1:drop-table-locks-referenced=warning 2:alter-type-dependent-objects=error'),
 ('DROP TABLE members, teams CASCADE',
 	'1:drop-cascade=warning'),
 -- other objects

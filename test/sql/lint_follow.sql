@@ -12,6 +12,9 @@ CREATE FUNCTION in_policy() RETURNS bool LANGUAGE sql AS 'SELECT true';
 CREATE TABLE teams (id int PRIMARY KEY, name text);
 CREATE TABLE agents (id int PRIMARY KEY, n int DEFAULT in_default(), a int, b int, c text, team int CONSTRAINT to_team REFERENCES teams,
 	boss int CONSTRAINT to_boss REFERENCES agents);
+CREATE TABLE boxes (id int PRIMARY KEY, name text);
+INSERT INTO boxes SELECT i, i FROM generate_series(1, 50) i;
+CREATE TABLE badges (box int CONSTRAINT badges_box REFERENCES boxes);
 CREATE FUNCTION atomic() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT min(c) FROM agents; END;
 CREATE FUNCTION takes(agents) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION gives() RETURNS SETOF teams LANGUAGE sql AS 'SELECT * FROM teams';
@@ -24,7 +27,8 @@ INSERT INTO agents SELECT i, i, i, i, i, i, i FROM generate_series(1, 50) i;
 CREATE TYPE mood AS ENUM ('a');
 CREATE TABLE moods (id int, mood mood);
 CREATE VIEW mood_view AS SELECT mood FROM moods;
-CREATE TABLE secured (id int);
+CREATE SEQUENCE counter;
+CREATE TABLE secured (id int, n int DEFAULT nextval('counter'));
 ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
 INSERT INTO secured SELECT i FROM generate_series(1, 50) i;
 CREATE TYPE place AS (id int, name varchar(20));
@@ -186,7 +190,29 @@ INSERT INTO cases (script, finds) VALUES
 ('DROP TABLE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)', ''),
 ('TRUNCATE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)', ''),
 ('TRUNCATE parted_1; ALTER TABLE parted ADD CHECK (v > 0)',
-	'2:check-not-not-valid=error 2:partitioned-ddl-fanout=notice'),
+	'2:check-not-not-valid=error 2:partitioned-ddl-fanout=notice 2:statement-after-access-exclusive=warning 2:wide-lock-window=warning'),
+-- a table that the script has emptied is new to it, and locked for the others
+('SET lock_timeout = 0; TRUNCATE moods',
+	'2:missing-lock-timeout=warning'),
+('TRUNCATE moods; CREATE INDEX ON teams (name)',
+	'2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('TRUNCATE moods; TRUNCATE secured',
+	'2:wide-lock-window=warning'),
+('TRUNCATE moods; CREATE INDEX ON moods (id); ALTER TABLE moods ADD CHECK (id > 0)', ''),
+('DROP TABLE parted; ALTER TABLE parted_1 ADD CHECK (v > 0); DROP TABLE IF EXISTS parted_d', ''),
+('ALTER TABLE parted_1 RENAME TO old; DROP TABLE parted',
+	'2:wide-lock-window=warning'),
+('DROP TABLE badges; CREATE INDEX ON boxes (name)',
+	'1:drop-table-locks-referenced=warning 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
+('CREATE TABLE new (a int REFERENCES teams); ALTER TABLE new DROP CONSTRAINT new_a_fkey',
+	'1:fk-locks-referenced-table=warning'),
+('CREATE TABLE new (a int REFERENCES teams); DROP TABLE teams CASCADE',
+	'1:fk-locks-referenced-table=warning 2:drop-cascade=error 2:drop-table-locks-referenced=warning'),
+-- what goes by CASCADE was locked
+('DROP SEQUENCE counter CASCADE; CREATE INDEX ON teams (name)',
+	'1:drop-cascade=warning 2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('DROP SCHEMA lint_follow_a CASCADE; ALTER TABLE moods ADD z int',
+	'2:wide-lock-window=warning'),
 ('ALTER TABLE child NO INHERIT parent; ALTER TABLE parent ADD CHECK (v > 0)', ''),
 ('ALTER TABLE parent ADD CHECK (v > 0)',
 	'1:check-not-not-valid=error'),
@@ -231,7 +257,8 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE SCHEMA new; CREATE SCHEMA newer; DROP SCHEMA newer; SET search_path = new, lint_follow; CREATE TABLE agents (id int); CREATE INDEX ON agents (id)', ''),
 ('ALTER TABLE uses_kind DROP COLUMN id',
 	'1:alter-type-dependent-objects=error'),
-('ALTER TABLE uses_kind DROP COLUMN kind; DROP SCHEMA lint_follow_a CASCADE; ALTER TABLE uses_kind DROP COLUMN id', ''),
+('ALTER TABLE uses_kind DROP COLUMN kind; DROP SCHEMA lint_follow_a CASCADE; ALTER TABLE uses_kind DROP COLUMN id',
+	'2:wide-lock-window=warning'),
 ('ALTER SCHEMA lint_follow_a RENAME TO b; CREATE INDEX ON b.rows (id); CREATE INDEX ON lint_follow_a.rows (id)',
 	'1:rename-or-set-schema=error 2:index-create-not-concurrent=error'),
 ('CREATE INDEX ON lint_follow_a.rows (id); ALTER SCHEMA lint_follow_a RENAME TO b; ALTER TABLE b.rows ADD CHECK (id > 0); CREATE SCHEMA lint_follow_a; CREATE TABLE lint_follow_a.rows (id int); ALTER TABLE lint_follow_a.rows ADD CHECK (id > 0)',
