@@ -152,6 +152,9 @@ lint_take_error(Lint *lint)
 
 	if (!lint->analyzing)
 		PG_RE_THROW();
+
+	/* First, as the copy may fail. */
+	lint_permit_calls();
 	MemoryContextSwitchTo(lint->scratch);
 	edata = CopyErrorData();
 	FlushErrorState();
