@@ -580,6 +580,7 @@ lint_cut(Lint *lint)
 	lint->only = NULL;
 	lint_ask_besides(lint, LINT_END_OF_STEP);
 	lint->renames = NIL;
+	lint->column_renames = NIL;
 	lint->held = NIL;
 	lint_session_end_of_step(lint);
 	lint->step++;

@@ -342,6 +342,28 @@ lint_is_not_null(Lint *lint, LintRelation *rel, LintColumn *column)
 	return true;
 }
 
+/* Columns have the types that the script has given them: a CHECK is made anew with these. */
+static bool
+expression_retype(Node *node, void *arg)
+{
+	ExpressionColumns *columns = arg;
+	LintColumn *column;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Var))
+		return expression_tree_walker(node, expression_retype, arg);
+	column = ((Var *) node)->varattno <= 0 ? NULL :
+		lint_column_numbered(columns->lint, columns->rel, ((Var *) node)->varattno);
+	if (column != NULL && OidIsValid(column->type))
+	{
+		((Var *) node)->vartype = column->type;
+		((Var *) node)->vartypmod = column->typmod;
+		((Var *) node)->varcollid = column->collation;
+	}
+	return false;
+}
+
 /*
  * Whether the rows that are there satisfy the test, by what the relation's
  * validated constraints and NOT NULLs say: ConstraintImpliedByRelConstraint()
@@ -352,6 +374,7 @@ lint_implied(Lint *lint, LintRelation *rel, List *test)
 {
 	List	   *known = NIL;
 	Bitmapset  *attributes = NULL;
+	ExpressionColumns columns = {lint, rel};
 	int			x = -1;
 	ListCell   *lc;
 
@@ -365,6 +388,7 @@ lint_implied(Lint *lint, LintRelation *rel, List *test)
 			continue;
 		expression = constraint->stored != NULL ? stringToNode(constraint->stored) :
 			copyObject(constraint->expression);
+		(void) expression_retype(expression, &columns);
 		if (expression != NULL)
 			known = list_concat(known, expression_clauses(lint, expression));
 	}

@@ -141,7 +141,9 @@ typedef struct LintType
 	char	   *schema;
 	char	   *name;
 	bool		is_new;
-	bool		constrained;	/* a domain that checks something */
+	bool		constrained;	/* a domain that checks something, by the script */
+	bool		volatile_default;	/* a new one, whose default differs from row to row */
+	int			relaxed;		/* so many checks the script has dropped */
 	bool		has_not_null;	/* SET or DROP NOT NULL was the last ... */
 	bool		not_null;		/* ... that it was given */
 	char	   *label;			/* a new value of an enum */
@@ -166,6 +168,7 @@ typedef struct LintRename
 	char	   *schema;			/* the old name */
 	char	   *name;
 	LintRelation *rel;
+	LintColumn *column;			/* of it, where that was renamed; NULL */
 	int			statement;
 } LintRename;
 
@@ -185,7 +188,9 @@ typedef struct LintCascade
 /* A SECURITY DEFINER function without a search_path, as far as the script is. */
 typedef struct LintDefiner
 {
+	char	   *schema;			/* NULL: the statement names none */
 	char	   *name;
+	char	   *told;			/* as it was made */
 	int			statement;
 } LintDefiner;
 
@@ -307,7 +312,8 @@ struct Lint
 	int32		known_typmod;
 	int			sizes_age;		/* changes when a child has lost rows or its parent */
 	List	   *foreign_keys;
-	List	   *renames;
+	List	   *renames;		/* LintRename, of relations ... */
+	List	   *column_renames; /* ... and of columns */
 	List	   *cascades;
 	List	   *definers;
 	LintNames	definer_names;	/* and more */
@@ -528,6 +534,9 @@ extern LintType *lint_type_add(Lint *lint, List *names, const char *label);
 extern void lint_type_rename(Lint *lint, List *names, Oid type, const char *schema,
 							 const char *name);
 extern LintType *lint_type_of_script(Lint *lint, List *names);
+extern void lint_domain_create(Lint *lint, CreateDomainStmt *stmt);
+extern void lint_domain_alter(Lint *lint, AlterDomainStmt *stmt);
+extern bool lint_domain_is_constrained(Lint *lint, TypeName *name);
 extern bool lint_type_has_labels(Lint *lint, const char *name);
 
 /* lint_expression.c: what only the server's own analysis can tell */

@@ -39,6 +39,28 @@ rename_type(Lint *lint, List *names, const char *schema, const char *name)
 		lint_type_rename(lint, names, type, schema, name);
 }
 
+/* Notes a column's old name, the first one of the step: what came between nobody knows. */
+static void
+rename_note_column(Lint *lint, LintRelation *rel, LintColumn *column)
+{
+	LintRename *rename;
+	ListCell   *lc;
+
+	foreach(lc, lint->column_renames)
+	{
+		if (((LintRename *) lfirst(lc))->column == column)
+			return;
+	}
+	if (!lint_is_old(rel) || rel->relkind == RELKIND_COMPOSITE_TYPE || column->is_new)
+		return;
+	rename = lint_alloc(lint, sizeof(LintRename));
+	rename->name = column->name;
+	rename->rel = rel;
+	rename->column = column;
+	rename->statement = lint->statement;
+	lint->column_renames = lint_append(lint, lint->column_renames, rename);
+}
+
 /* ALTER ... RENAME */
 void
 lint_follow_rename(Lint *lint, RenameStmt *stmt)
@@ -82,7 +104,10 @@ lint_follow_rename(Lint *lint, RenameStmt *stmt)
 		case OBJECT_COLUMN:
 			column = rel == NULL ? NULL : lint_column(lint, rel, stmt->subname);
 			if (column != NULL)
+			{
+				rename_note_column(lint, rel, column);
 				lint_column_rename(lint, rel, column, stmt->newname);
+			}
 			lint_hold(lint, rel, AccessExclusiveLock);
 			break;
 		case OBJECT_TABCONSTRAINT:

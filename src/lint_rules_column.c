@@ -22,7 +22,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/typcache.h"
 
 #include "lint_internal.h"
 
@@ -78,8 +77,15 @@ check_volatile(LintCheck *c)
 		return;
 	if (!lint_type(c->lint, def->typeName, &type, &typmod))
 	{
+		LintType   *made = def->typeName->names == NIL || def->typeName->arrayBounds != NIL ? NULL :
+			lint_type_of_script(c->lint, def->typeName->names);
+
 		if (con == NULL)
+		{
+			if (made != NULL && made->volatile_default)
+				lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
 			return;
+		}
 		type = InvalidOid;
 	}
 	else if (con == NULL && lint_type_is_plain(c->lint, def->typeName, type))
@@ -121,21 +127,9 @@ static void
 check_domain(LintCheck *c)
 {
 	ColumnDef  *def = added_column(c);
-	LintType   *made;
-	Oid			type;
-	int32		typmod;
-	bool		constrained;
 
-	if (def == NULL || lint_is_serial(def->typeName))
-		return;
-	made = def->typeName->names == NIL ? NULL : lint_type_of_script(c->lint, def->typeName->names);
-	if (made != NULL && made->constrained && def->typeName->arrayBounds == NIL)
-		constrained = true;
-	else
-		constrained = lint_type(c->lint, def->typeName, &type, &typmod) &&
-			!lint_type_is_plain(c->lint, def->typeName, type) &&
-			get_typtype(type) == TYPTYPE_DOMAIN && DomainHasConstraints(type);
-	if (constrained && lint_has_rows(c->lint, c->rel))
+	if (def != NULL && !lint_is_serial(def->typeName) &&
+		lint_domain_is_constrained(c->lint, def->typeName) && lint_has_rows(c->lint, c->rel))
 		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
 }
 
@@ -385,22 +379,42 @@ functions_naming(Lint *lint, const char *word, const char *also)
 	return n == 0 ? NULL : buf.data;
 }
 
+/* Whether a column has taken the name that another one gave up in this step. */
+static bool
+takes_over_column(LintCheck *c, const LintRename *rename)
+{
+	ListCell   *lc;
+
+	foreach(lc, c->lint->column_renames)
+	{
+		const LintRename *other = lfirst(lc);
+
+		if (other->rel == rename->rel && other->column != rename->column &&
+			strcmp(other->name, rename->column->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_rename_column(LintCheck *c)
 {
-	RenameStmt *stmt = castNode(RenameStmt, c->node);
-	LintColumn *column;
-	char	   *functions;
+	ListCell   *lc;
 
-	if (!lint_is_old(c->rel) || c->rel->relkind == RELKIND_COMPOSITE_TYPE)
-		return;
-	column = lint_column(c->lint, c->rel, stmt->subname);
-	if (column == NULL || column->is_new)
-		return;
-	functions = functions_naming(c->lint, column->name, c->rel->name);
-	lint_find(c, c->rel, AccessExclusiveLock,
-			  psprintf("column %s; views follow by themselves%s", column->name, functions == NULL ? "" :
-					   psprintf(", functions don't: %s", functions)));
+	foreach(lc, c->lint->column_renames)
+	{
+		LintRename *rename = lfirst(lc);
+		char	   *functions;
+
+		/* Another column has the name by now: the successor, or itself. */
+		if (rename->rel->gone || rename->column->name == NULL || takes_over_column(c, rename) ||
+			lint_column(c->lint, rename->rel, rename->name) != NULL)
+			continue;
+		functions = functions_naming(c->lint, rename->name, rename->rel->name);
+		lint_find_at(c, rename->statement, LINT_ERROR, rename->rel, AccessExclusiveLock,
+					 psprintf("column %s; views follow by themselves%s", rename->name, functions == NULL ? "" :
+							  psprintf(", functions don't: %s", functions)));
+	}
 }
 
 /* Whether it has taken the name that another relation gave up in this step. */
@@ -487,7 +501,7 @@ const LintRule lint_rules_column[] = {
 	{"drop-not-null", LINT_ALWAYS_NOTICE, {{T_AlterTableStmt, AT_DropNotNull}}, check_drop_not_null,
 		"code that reads it may not expect that",
 	"Deploy code that can do with nulls first."},
-	{"rename-column", LINT_ALWAYS_ERROR, {{T_RenameStmt, OBJECT_COLUMN}}, check_rename_column,
+	{"rename-column", LINT_ALWAYS_ERROR, {{LINT_END_OF_STEP, LINT_ANY}}, check_rename_column,
 		"while code that runs still uses the old name",
 	"Add the new column, keep both filled, move the code over, drop the old one; or put a view in between."},
 	{"rename-table", LINT_ALWAYS_ERROR, {{LINT_END_OF_STEP, LINT_ANY}}, check_rename_table,

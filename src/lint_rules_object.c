@@ -592,6 +592,22 @@ sets_path(List *options, bool *definer)
 	return sets;
 }
 
+/* Whether options of ALTER FUNCTION say SECURITY INVOKER. */
+static bool
+sets_invoker(List *options)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, "security") == 0)
+			return !boolVal(def->arg);
+	}
+	return false;
+}
+
 /* Whether some function of that name has a search_path of its own in the catalogs. */
 static bool
 has_path(ObjectWithArgs *function, ObjectType type)
@@ -619,30 +635,65 @@ has_path(ObjectWithArgs *function, ObjectType type)
 	return found;
 }
 
+/* Whether names mean the same function, as far as they say in which schema it is. */
+static bool
+is_definer(const LintDefiner *definer, List *names)
+{
+	int			n = list_length(names);
+
+	return strcmp(definer->name, strVal(llast(names))) == 0 &&
+		(n < 2 || definer->schema == NULL || strcmp(definer->schema, strVal(list_nth(names, n - 2))) == 0);
+}
+
 /* Forgets the functions of that name: they have a search_path now, or are gone. */
 static void
-forget_definers(Lint *lint, const char *name)
+forget_definers(Lint *lint, List *names)
 {
 	ListCell   *lc;
 
-	if (!lint_names_may_have(&lint->definer_names, name))
+	if (!lint_names_may_have(&lint->definer_names, strVal(llast(names))))
 		return;
 	foreach(lc, lint->definers)
 	{
-		if (strcmp(((LintDefiner *) lfirst(lc))->name, name) == 0)
+		if (is_definer(lfirst(lc), names))
 			lint->definers = foreach_delete_current(lint->definers, lc);
 	}
 }
 
+/* ALTER FUNCTION ... RENAME or SET SCHEMA; schema, name: what changes, else NULL. */
 static void
-note_definer(Lint *lint, const char *name)
+rename_definers(Lint *lint, List *names, const char *schema, const char *name)
+{
+	ListCell   *lc;
+
+	if (!lint_names_may_have(&lint->definer_names, strVal(llast(names))))
+		return;
+	foreach(lc, lint->definers)
+	{
+		LintDefiner *definer = lfirst(lc);
+
+		if (!is_definer(definer, names))
+			continue;
+		if (schema != NULL)
+			definer->schema = lint_strdup(lint, schema);
+		if (name != NULL)
+			definer->name = lint_strdup(lint, name);
+		lint_names_add(lint, &lint->definer_names, definer->name);
+	}
+}
+
+static void
+note_definer(Lint *lint, List *names)
 {
 	LintDefiner *definer = lint_alloc(lint, sizeof(LintDefiner));
+	int			n = list_length(names);
 
-	definer->name = lint_strdup(lint, name);
+	definer->schema = n < 2 ? NULL : lint_strdup(lint, strVal(list_nth(names, n - 2)));
+	definer->name = lint_strdup(lint, strVal(llast(names)));
+	definer->told = lint_strdup(lint, NameListToString(names));
 	definer->statement = lint->statement;
 	lint->definers = lint_append(lint, lint->definers, definer);
-	lint_names_add(lint, &lint->definer_names, name);
+	lint_names_add(lint, &lint->definer_names, definer->name);
 }
 
 static void
@@ -658,37 +709,45 @@ check_definer(LintCheck *c)
 			LintDefiner *found = lfirst(lc);
 
 			lint_find_at(c, found->statement, LINT_WARNING, NULL, NoLock,
-						 psprintf("function %s", found->name));
+						 psprintf("function %s", found->told));
 		}
 	}
 	else if (IsA(c->node, CreateFunctionStmt))
 	{
 		CreateFunctionStmt *stmt = (CreateFunctionStmt *) c->node;
-		char	   *name = NameListToString(stmt->funcname);
 
 		/* A new definition takes the place of the one before. */
 		if (stmt->replace)
-			forget_definers(c->lint, name);
+			forget_definers(c->lint, stmt->funcname);
 
 		/* BEGIN ATOMIC: its names were looked up when it was made. */
 		if (!sets_path(stmt->options, &definer) && definer && stmt->sql_body == NULL)
-			note_definer(c->lint, name);
+			note_definer(c->lint, stmt->funcname);
+	}
+	else if (IsA(c->node, RenameStmt))
+		rename_definers(c->lint, castNode(ObjectWithArgs, ((RenameStmt *) c->node)->object)->objname,
+						NULL, ((RenameStmt *) c->node)->newname);
+	else if (IsA(c->node, AlterObjectSchemaStmt))
+	{
+		AlterObjectSchemaStmt *stmt = (AlterObjectSchemaStmt *) c->node;
+
+		if (stmt->object != NULL && IsA(stmt->object, ObjectWithArgs))
+			rename_definers(c->lint, ((ObjectWithArgs *) stmt->object)->objname, stmt->newschema, NULL);
 	}
 	else if (IsA(c->node, AlterFunctionStmt))
 	{
 		AlterFunctionStmt *stmt = (AlterFunctionStmt *) c->node;
-		char	   *name = NameListToString(stmt->func->objname);
 
 		lint_analysis(c->lint);
-		if (sets_path(stmt->actions, &definer))
-			forget_definers(c->lint, name);
+		if (sets_path(stmt->actions, &definer) || sets_invoker(stmt->actions))
+			forget_definers(c->lint, stmt->func->objname);
 		else if (definer && !has_path(stmt->func, stmt->objtype))
-			note_definer(c->lint, name);
+			note_definer(c->lint, stmt->func->objname);
 	}
 	else
 	{
 		foreach(lc, castNode(DropStmt, c->node)->objects)
-			forget_definers(c->lint, NameListToString(lfirst_node(ObjectWithArgs, lc)->objname));
+			forget_definers(c->lint, lfirst_node(ObjectWithArgs, lc)->objname);
 	}
 }
 
@@ -724,7 +783,8 @@ const LintRule lint_rules_object[] = {
 	"ENABLE ROW LEVEL SECURITY and its policies in one script, which does nothing else."},
 	{"privilege-widening", LINT_ALWAYS_WARNING,
 		{{T_CreateFunctionStmt, LINT_ANY}, {T_AlterFunctionStmt, LINT_ANY}, {T_DropStmt, OBJECT_FUNCTION},
-		{T_DropStmt, OBJECT_PROCEDURE}, {T_DropStmt, OBJECT_ROUTINE}, {LINT_END_OF_SCRIPT, LINT_ANY}},
+		{T_DropStmt, OBJECT_PROCEDURE}, {T_DropStmt, OBJECT_ROUTINE}, {T_RenameStmt, OBJECT_FUNCTION},
+		{T_AlterObjectSchemaStmt, LINT_ANY}, {LINT_END_OF_SCRIPT, LINT_ANY}},
 		check_definer,
 		"SECURITY DEFINER without a search_path of its own: who calls it chooses what its names mean, with its owner's rights",
 	"SET search_path = pg_catalog, pg_temp in its definition, and names with their schemas."},

@@ -5,13 +5,16 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include <limits.h>
 
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "commands/proclang.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
@@ -206,9 +209,35 @@ has_join(LintCheck *c)
 		((DeleteStmt *) c->node)->usingClause != NIL;
 }
 
+/* The queries of its WITH, where it has one. */
+static List *
+queries_of_with(Node *node)
+{
+	WithClause *with = IsA(node, SelectStmt) ? ((SelectStmt *) node)->withClause :
+		IsA(node, InsertStmt) ? ((InsertStmt *) node)->withClause :
+		IsA(node, UpdateStmt) ? ((UpdateStmt *) node)->withClause :
+		((DeleteStmt *) node)->withClause;
+
+	return with == NULL ? NIL : with->ctes;
+}
+
 static void
 check_where(LintCheck *c)
 {
+	LintCheck	inner = *c;
+	ListCell   *lc;
+
+	foreach(lc, queries_of_with(c->node))
+	{
+		inner.node = lfirst_node(CommonTableExpr, lc)->ctequery;
+		if (!IsA(inner.node, UpdateStmt) && !IsA(inner.node, DeleteStmt))
+			continue;
+		inner.rel = lint_relation(c->lint, IsA(inner.node, UpdateStmt) ?
+								  ((UpdateStmt *) inner.node)->relation : ((DeleteStmt *) inner.node)->relation);
+		check_where(&inner);
+	}
+	if (!IsA(c->node, UpdateStmt) && !IsA(c->node, DeleteStmt))
+		return;
 	if (has_join(c) || !is_always_true(where_of(c)) || !lint_has_rows(c->lint, c->rel) ||
 		lint_is_bare_parent(c->lint, c->rel))
 		return;
@@ -232,21 +261,100 @@ check_backfill(LintCheck *c)
 
 /* ---- what lint cannot see into */
 
+/* The end of a comment or a quoted text that begins here; the same place: neither does. */
+static const char *
+behind_quiet(const char *p, char before)
+{
+	const char *end;
+
+	if (p[0] == '-' && p[1] == '-')
+		return p + strcspn(p, "\n");
+	if (p[0] == '/' && p[1] == '*')
+	{
+		end = strstr(p + 2, "*/");
+		return end == NULL ? p + strlen(p) : end + 2;
+	}
+	if (*p == '\'' || *p == '"')
+	{
+		for (end = p + 1; *end != '\0' && *end != *p; end++)
+		{
+			if (*end == '\\' && *p == '\'' && (before == 'e' || before == 'E') && end[1] != '\0')
+				end++;
+		}
+		return *end == '\0' ? end : end + 1;
+	}
+	if (*p == '$' && !isalnum((unsigned char) before) && before != '_')
+	{
+		size_t		tag = 1;
+
+		while (isalnum((unsigned char) p[tag]) || p[tag] == '_')
+			tag++;
+		if (p[tag] == '$' && !isdigit((unsigned char) p[1]))
+		{
+			char	   *quote = pnstrdup(p, tag + 1);
+
+			end = strstr(p + tag + 1, quote);
+			return end == NULL ? p + strlen(p) : end + tag + 1;
+		}
+	}
+	return p;
+}
+
+static bool
+is_one_of(const char *word, size_t length, const char *const *words)
+{
+	for (; *words != NULL; words++)
+	{
+		if (strlen(*words) == length && pg_strncasecmp(word, *words, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *const ddl_words[] = {"alter", "create", "drop", "truncate", "execute", "reindex",
+"cluster", "lock", NULL};
+
+/* Whether a text in SQL or PL/pgSQL has a command of DDL, or runs what lint can't read. */
 static bool
 has_ddl(const char *text)
 {
-	static const char *const words[] = {"alter ", "create ", "drop ", "truncate ", "execute ",
-	"reindex ", "cluster ", "lock "};
+	static const char *const openers[] = {"begin", "then", "else", "loop", NULL};
+	bool		begins = true;	/* a command does so here */
+	char		before = '\0';
+
+	for (const char *p = text; *p != '\0';)
+	{
+		const char *end = behind_quiet(p, before);
+
+		if (end == p && (isalpha((unsigned char) *p) || *p == '_'))
+		{
+			while (isalnum((unsigned char) *end) || *end == '_' || *end == '$' || IS_HIGHBIT_SET(*end))
+				end++;
+			if ((begins || pg_strncasecmp(p, "execute", end - p) == 0) && is_one_of(p, end - p, ddl_words))
+				return true;
+			begins = is_one_of(p, end - p, openers);
+		}
+		else if (end == p)
+		{
+			if (!isspace((unsigned char) *p))
+				begins = *p == ';' || (*p == '>' && before == '>');
+			end++;
+		}
+		before = end[-1];
+		p = end;
+	}
+	return false;
+}
+
+/* The same for another language, which may pass it on as a text. */
+static bool
+may_have_ddl(const char *text)
+{
 	char	   *lower = asc_tolower(text, strlen(text));
 
-	for (char *p = lower; *p != '\0'; p++)
+	for (const char *const *word = ddl_words; *word != NULL; word++)
 	{
-		if (*p == '\n' || *p == '\t' || *p == '\r')
-			*p = ' ';
-	}
-	for (int i = 0; i < (int) lengthof(words); i++)
-	{
-		if (strstr(lower, words[i]) != NULL)
+		if (strstr(lower, *word) != NULL)
 			return true;
 	}
 	return false;
@@ -270,6 +378,7 @@ function_has_ddl(LintCheck *c, List *names)
 		HeapTuple	tuple;
 		bool		isnull;
 		bool		found;
+		Oid			language;
 		Datum		body;
 
 		if (candidate->oid < FirstNormalObjectId)
@@ -278,7 +387,9 @@ function_has_ddl(LintCheck *c, List *names)
 		if (!HeapTupleIsValid(tuple))
 			continue;
 		body = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
-		found = !isnull && has_ddl(TextDatumGetCString(body));
+		language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+		found = !isnull && (language == SQLlanguageId || language == get_language_oid("plpgsql", true) ?
+							has_ddl(TextDatumGetCString(body)) : may_have_ddl(TextDatumGetCString(body)));
 		ReleaseSysCache(tuple);
 		if (found)
 			return true;
@@ -359,6 +470,8 @@ only_constants(SelectStmt *stmt)
 static void
 check_opaque(LintCheck *c)
 {
+	const char *text = NULL;
+	bool		foreign = false;
 	ListCell   *lc;
 
 	if (IsA(c->node, DoStmt))
@@ -367,9 +480,13 @@ check_opaque(LintCheck *c)
 		{
 			DefElem    *def = lfirst_node(DefElem, lc);
 
-			if (strcmp(def->defname, "as") == 0 && has_ddl(strVal(def->arg)))
-				lint_find(c, NULL, NoLock, "DO");
+			if (strcmp(def->defname, "as") == 0)
+				text = strVal(def->arg);
+			else if (strcmp(strVal(def->arg), "plpgsql") != 0)
+				foreign = true;
 		}
+		if (text != NULL && (foreign ? may_have_ddl(text) : has_ddl(text)))
+			lint_find(c, NULL, NoLock, "DO");
 	}
 	else if (IsA(c->node, CallStmt))
 	{
@@ -416,7 +533,9 @@ const LintRule lint_rules_script[] = {
 	{"missing-lock-timeout", LINT_ALWAYS_WARNING, {{LINT_END_OF_STEP, LINT_ANY}}, check_timeout,
 		"without lock_timeout: whoever comes later queues behind it",
 	"Leave lock_timeout to tapmig.lock_timeout, or set one above 0."},
-	{"dml-without-where", LINT_HOLD, {{T_UpdateStmt, LINT_ANY}, {T_DeleteStmt, LINT_ANY}}, check_where,
+	{"dml-without-where", LINT_HOLD,
+		{{T_UpdateStmt, LINT_ANY}, {T_DeleteStmt, LINT_ANY}, {T_SelectStmt, LINT_ANY}, {T_InsertStmt, LINT_ANY}},
+		check_where,
 		"on every row: they stay locked until the transaction ends, and are written anew",
 	"In batches, outside of the migration."},
 	{"ddl-and-backfill-same-tx", LINT_SCAN, {{T_UpdateStmt, LINT_ANY}, {T_DeleteStmt, LINT_ANY}},

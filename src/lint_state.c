@@ -731,8 +731,12 @@ lint_follow(Lint *lint, Node *node)
 				break;
 			}
 		case T_DropStmt:
-			state_cascade(lint);
+			/* What is in a schema has to be found before that is gone. */
+			if (((DropStmt *) node)->removeType == OBJECT_SCHEMA)
+				state_cascade(lint);
 			state_drop(lint, (DropStmt *) node);
+			if (((DropStmt *) node)->removeType != OBJECT_SCHEMA)
+				state_cascade(lint);
 			break;
 		case T_RenameStmt:
 			lint_follow_rename(lint, (RenameStmt *) node);
@@ -760,36 +764,11 @@ lint_follow(Lint *lint, Node *node)
 			lint_type_add(lint, ((CreateEnumStmt *) node)->typeName, NULL)->is_new = true;
 			break;
 		case T_CreateDomainStmt:
-			{
-				CreateDomainStmt *stmt = (CreateDomainStmt *) node;
-				LintType   *type = lint_type_add(lint, stmt->domainname, NULL);
-
-				type->is_new = true;
-				foreach(lc, stmt->constraints)
-				{
-					Constraint *constraint = lfirst_node(Constraint, lc);
-
-					if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_NOTNULL)
-						type->constrained = true;
-				}
-				break;
-			}
+			lint_domain_create(lint, (CreateDomainStmt *) node);
+			break;
 		case T_AlterDomainStmt:
-			{
-				AlterDomainStmt *stmt = (AlterDomainStmt *) node;
-
-				if (stmt->subtype == 'C' || stmt->subtype == 'O' || stmt->subtype == 'N')
-				{
-					LintType   *type = lint_type_of_script(lint, stmt->typeName);
-
-					if (type == NULL)
-						type = lint_type_add(lint, stmt->typeName, NULL);
-					type->constrained = type->constrained || stmt->subtype != 'N';
-					type->has_not_null = type->has_not_null || stmt->subtype != 'C';
-					type->not_null = stmt->subtype == 'C' ? type->not_null : stmt->subtype == 'O';
-				}
-				break;
-			}
+			lint_domain_alter(lint, (AlterDomainStmt *) node);
+			break;
 		case T_AlterEnumStmt:
 			{
 				AlterEnumStmt *stmt = (AlterEnumStmt *) node;

@@ -8,12 +8,18 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "parser/parse_type.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "lint_internal.h"
 
@@ -134,7 +140,7 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	{
 		*type = kept->type;
 		*typmod = -1;
-		return true;
+		return !lint_object_is_gone(lint, TypeRelationId, *type);
 	}
 	if (name->names != NIL && !name->pct_type &&
 		lint_name_is_absent(lint, LINT_NAMES_TYPE, strVal(llast(name->names))))
@@ -148,7 +154,7 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	}
 	*type = typeTypeId(tuple);
 	ReleaseSysCache(tuple);
-	if (!get_typisdefined(*type))
+	if (!get_typisdefined(*type) || lint_object_is_gone(lint, TypeRelationId, *type))
 		return false;
 	lint->known_type = name;
 	lint->known_type_statement = lint->statement;
@@ -294,4 +300,102 @@ lint_type_add(Lint *lint, List *names, const char *label)
 	type->made_step = lint->step;
 	type_note(lint, type);
 	return type;
+}
+
+/* ---- domains */
+
+/* CREATE DOMAIN */
+void
+lint_domain_create(Lint *lint, CreateDomainStmt *stmt)
+{
+	LintType   *type = lint_type_add(lint, stmt->domainname, NULL);
+	ListCell   *lc;
+
+	type->is_new = true;
+	foreach(lc, stmt->constraints)
+	{
+		Constraint *constraint = lfirst_node(Constraint, lc);
+
+		if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_NOTNULL)
+			type->constrained = true;
+	}
+	type->constrained = type->constrained || lint_domain_is_constrained(lint, stmt->typeName);
+	foreach(lc, stmt->constraints)
+	{
+		Constraint *constraint = lfirst_node(Constraint, lc);
+
+		if (constraint->contype == CONSTR_DEFAULT)
+			type->volatile_default = lint_default_is_volatile(lint, constraint->raw_expr, InvalidOid, -1);
+	}
+}
+
+/* ALTER DOMAIN */
+void
+lint_domain_alter(Lint *lint, AlterDomainStmt *stmt)
+{
+	LintType   *type = lint_type_of_script(lint, stmt->typeName);
+
+	if (strchr("CONX", stmt->subtype) == NULL)
+		return;
+	if (type == NULL)
+		type = lint_type_add(lint, stmt->typeName, NULL);
+	if (stmt->subtype == 'C')
+		type->constrained = true;
+	else if (stmt->subtype == 'X')
+	{
+		type->constrained = false;
+		type->relaxed++;
+	}
+	else
+	{
+		type->has_not_null = true;
+		type->not_null = stmt->subtype == 'O';
+	}
+}
+
+/* Whether a domain of the catalogs is NOT NULL; *n: how many CHECKs it has of its own. */
+static bool
+domain_checks(Oid domain, int *n)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(domain));
+	bool		not_null = HeapTupleIsValid(tuple) && ((Form_pg_type) GETSTRUCT(tuple))->typnotnull;
+	Relation	pg_constraint = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	*n = 0;
+	ScanKeyInit(&key, Anum_pg_constraint_contypid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(domain));
+	scan = systable_beginscan(pg_constraint, ConstraintTypidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		*n += ((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_CHECK;
+	systable_endscan(scan);
+	table_close(pg_constraint, AccessShareLock);
+	return not_null;
+}
+
+/* Whether a column of that type must be checked in every row: a domain with constraints. */
+bool
+lint_domain_is_constrained(Lint *lint, TypeName *name)
+{
+	LintType   *made = name->names == NIL ? NULL : lint_type_of_script(lint, name->names);
+	Oid			type;
+	int32		typmod;
+	bool		not_null;
+	int			checks;
+
+	if (made != NULL && (made->constrained || made->not_null))
+		return name->arrayBounds == NIL;
+	if (!lint_type(lint, name, &type, &typmod) || lint_type_is_plain(lint, name, type) ||
+		get_typtype(type) != TYPTYPE_DOMAIN || !DomainHasConstraints(type))
+		return false;
+	if (made == NULL)
+		return true;
+
+	/* The script has dropped one, or all of them. */
+	not_null = domain_checks(type, &checks);
+	return checks > made->relaxed || (not_null && !made->has_not_null) ||
+		(!made->has_not_null && made->relaxed == 0);
 }
