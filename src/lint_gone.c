@@ -172,7 +172,16 @@ lint_drop_part(Lint *lint, ObjectType type, List *names)
 	LintRelation *rel = lint_table_of_part(lint, names, &name);
 	Oid			class;
 	Oid			object = lint_part(lint, type, rel, name, &class);
+	ListCell   *lc;
 
+	if (type == OBJECT_POLICY && rel != NULL)
+	{
+		foreach(lc, rel->policies)
+		{
+			if (strcmp(lfirst(lc), name) == 0)
+				rel->policies = foreach_delete_current(rel->policies, lc);
+		}
+	}
 	if (!OidIsValid(object))
 		return;
 	lint_object_drop(lint, class, object);

@@ -85,7 +85,7 @@ struct LintRelation
 	int			unfilled_since; /* REFRESH ... WITH NO DATA, from 1; 0: none */
 	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
 	int			renamed_step;	/* renamed in this step, from 1; 0: not */
-	bool		has_policy;		/* given one by this script */
+	List	   *policies;		/* names of those that this script gave it */
 	bool		untyped;		/* ALTER TABLE ... NOT OF */
 	bool		replaced;		/* a view, by CREATE OR REPLACE */
 	bool		open_columns;	/* new, with columns that the text doesn't name */

@@ -441,8 +441,8 @@ has_policy(LintCheck *c, LintRelation *rel)
 	HeapTuple	tuple;
 	bool		found = false;
 
-	if (rel->has_policy || !OidIsValid(rel->oid))
-		return rel->has_policy;
+	if (rel->policies != NIL || !OidIsValid(rel->oid))
+		return rel->policies != NIL;
 	lint_analysis(c->lint);
 	pg_policy = table_open(PolicyRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_policy_polrelid, BTEqualStrategyNumber, F_OIDEQ,

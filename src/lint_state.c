@@ -783,7 +783,8 @@ lint_follow(Lint *lint, Node *node)
 		case T_CreatePolicyStmt:
 			rel = lint_relation(lint, ((CreatePolicyStmt *) node)->table);
 			if (rel != NULL)
-				rel->has_policy = true;
+				rel->policies = lint_append(lint, rel->policies,
+											lint_strdup(lint, ((CreatePolicyStmt *) node)->policy_name));
 			lint_hold(lint, rel, AccessExclusiveLock);
 			break;
 		case T_CreateTrigStmt:

@@ -156,6 +156,10 @@ INSERT INTO cases (script, finds) VALUES
 	'1:rls-policy-rule-owner-changes=error'),
 ('ALTER TABLE moods ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON moods USING (true)',
 	'2:rls-policy-rule-owner-changes=warning'),
+('ALTER TABLE moods ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON moods USING (true); DROP POLICY IF EXISTS q ON moods',
+	'2:rls-policy-rule-owner-changes=warning'),
+('ALTER TABLE moods ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON moods USING (true); DROP POLICY p ON moods',
+	'1:rls-policy-rule-owner-changes=error 2:rls-policy-rule-owner-changes=warning'),
 ('CREATE TABLE new (id int); ALTER TABLE new ENABLE ROW LEVEL SECURITY; ALTER TABLE new DISABLE ROW LEVEL SECURITY; ALTER TABLE new ENABLE ROW LEVEL SECURITY', ''),
 -- columns and types that are not there
 ('ALTER TABLE agents ALTER nothing TYPE bigint; ALTER TABLE agents ADD x nothing; ALTER TABLE agents ALTER x TYPE bigint; ALTER TABLE agents ALTER team TYPE nothing', ''),
