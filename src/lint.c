@@ -416,8 +416,9 @@ lint_is_inherited(AlterTableCmd *cmd)
 		case AT_ValidateConstraint:
 			return true;
 		case AT_AddConstraint:
-			return ((Constraint *) cmd->def)->contype == CONSTR_CHECK ||
-				((Constraint *) cmd->def)->contype == CONSTR_NOTNULL;
+			return (((Constraint *) cmd->def)->contype == CONSTR_CHECK ||
+					((Constraint *) cmd->def)->contype == CONSTR_NOTNULL) &&
+				!((Constraint *) cmd->def)->is_no_inherit;
 		default:
 			return false;
 	}
@@ -582,6 +583,7 @@ lint_cut(Lint *lint)
 	lint->renames = NIL;
 	lint->column_renames = NIL;
 	lint->held = NIL;
+	lint_relations_commit(lint);
 	lint_session_end_of_step(lint);
 	lint->step++;
 }

@@ -571,6 +571,35 @@ lint_children(Lint *lint, LintRelation *rel)
 	return all;
 }
 
+/* The parents of a relation of the catalogs, unless the script has taken it from them. */
+List *
+lint_parents(Lint *lint, LintRelation *rel)
+{
+	List	   *result = NIL;
+	Relation	pg_inherits;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+
+	if (rel->is_new || rel->detached)
+		return NIL;
+	lint_analysis(lint);
+	pg_inherits = table_open(InheritsRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(rel->oid));
+	scan = systable_beginscan(pg_inherits, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		LintRelation *parent = lint_relation_by_oid(lint, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+
+		if (parent != NULL && !parent->gone)
+			result = lappend(result, parent);
+	}
+	systable_endscan(scan);
+	table_close(pg_inherits, AccessShareLock);
+	return result;
+}
+
 /* A relation has lost its rows or its parent: the parent's are to be counted anew. */
 void
 lint_size_changes(Lint *lint, LintRelation *child)

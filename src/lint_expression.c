@@ -364,6 +364,31 @@ expression_retype(Node *node, void *arg)
 	return false;
 }
 
+/* What validated CHECKs of a relation say; inherited: those that the script gave its children too. */
+static List *
+expression_known(Lint *lint, LintRelation *rel, bool inherited)
+{
+	ExpressionColumns columns = {lint, rel};
+	List	   *known = NIL;
+	ListCell   *lc;
+
+	foreach(lc, lint_constraints(lint, rel))
+	{
+		LintConstraint *constraint = lfirst(lc);
+		Node	   *expression;
+
+		if (constraint->gone || !constraint->validated || constraint->type != CONSTRAINT_CHECK ||
+			(inherited && !constraint->inherited))
+			continue;
+		expression = constraint->stored != NULL ? stringToNode(constraint->stored) :
+			copyObject(constraint->expression);
+		(void) expression_retype(expression, &columns);
+		if (expression != NULL)
+			known = list_concat(known, expression_clauses(lint, expression));
+	}
+	return known;
+}
+
 /*
  * Whether the rows that are there satisfy the test, by what the relation's
  * validated constraints and NOT NULLs say: ConstraintImpliedByRelConstraint()
@@ -372,26 +397,12 @@ expression_retype(Node *node, void *arg)
 bool
 lint_implied(Lint *lint, LintRelation *rel, List *test)
 {
-	List	   *known = NIL;
+	List	   *known;
 	Bitmapset  *attributes = NULL;
-	ExpressionColumns columns = {lint, rel};
 	int			x = -1;
-	ListCell   *lc;
 
 	lint_analysis(lint);
-	foreach(lc, lint_constraints(lint, rel))
-	{
-		LintConstraint *constraint = lfirst(lc);
-		Node	   *expression;
-
-		if (constraint->gone || !constraint->validated || constraint->type != CONSTRAINT_CHECK)
-			continue;
-		expression = constraint->stored != NULL ? stringToNode(constraint->stored) :
-			copyObject(constraint->expression);
-		(void) expression_retype(expression, &columns);
-		if (expression != NULL)
-			known = list_concat(known, expression_clauses(lint, expression));
-	}
+	known = expression_known(lint, rel, false);
 
 	/* As PartConstraintImpliedByRelConstraint(): columns that are NOT NULL. */
 	pull_varattnos((Node *) test, 1, &attributes);
@@ -406,14 +417,39 @@ lint_implied(Lint *lint, LintRelation *rel, List *test)
 	return predicate_implied_by(test, known, true);
 }
 
+/* Whether what the script has done to a parent has proven it of the children too. */
+static bool
+expression_parent_proves(Lint *lint, LintRelation *rel, const char *name)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, lint_parents(lint, rel))
+	{
+		LintRelation *parent = lfirst(lc);
+		LintColumn *column = lint_column(lint, parent, name);
+
+		if (column == NULL)
+			continue;
+		if (column->not_null_below ||
+			(OidIsValid(column->type) &&
+			 predicate_implied_by(list_make1(expression_not_null(column)),
+								  expression_known(lint, parent, true), true)) ||
+			expression_parent_proves(lint, parent, name))
+			return true;
+	}
+	return false;
+}
+
 /* Whether SET NOT NULL can do without reading the table. */
 bool
 lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *column)
 {
 	if (lint_is_not_null(lint, rel, column))
 		return true;
-	return OidIsValid(column->type) &&
-		lint_implied(lint, rel, list_make1(expression_not_null(column)));
+	return (OidIsValid(column->type) &&
+			lint_implied(lint, rel, list_make1(expression_not_null(column)))) ||
+		(column->name != NULL && expression_parent_proves(lint, rel, column->name));
 }
 
 /* The relation, if it can be had without waiting; NULL else. */

@@ -28,6 +28,7 @@ typedef struct LintColumn
 	int32		typmod;
 	Oid			collation;
 	bool		not_null;
+	bool		not_null_below; /* and the children's, by this script */
 	bool		has_default;
 	bool		new_default;	/* the script has changed or dropped it */
 	char		generated;		/* as attgenerated */
@@ -42,6 +43,7 @@ typedef struct LintConstraint
 	bool		validated;
 	bool		is_new;			/* added by this script ... */
 	int			made_step;		/* ... in this step */
+	bool		inherited;		/* a new CHECK, which the children have too */
 	bool		gone;
 	Oid			index;			/* of a primary key and its kin */
 	Oid			other_table;	/* of a foreign key */
@@ -297,6 +299,7 @@ struct Lint
 	char		last_name[NAMEDATALEN]; /* "": nothing was looked for */
 	LintRelation *last_found;	/* what the last name meant; may be NULL */
 	bool		has_temp;		/* the script has made a temporary relation */
+	List	   *until_commit;	/* those of them that are dropped then */
 	List	   *held;			/* relations that this step has locked */
 	HTAB	   *types;			/* by name */
 	List	   *labels;			/* LintType, new values of enums */
@@ -319,6 +322,7 @@ struct Lint
 	LintNames	definer_names;	/* and more */
 	HTAB	   *objects;		/* that are no relations, dropped or made anew */
 	LintNames	replaced_functions; /* and more */
+	LintNames	renamed_functions;	/* names that were given up, and more */
 	bool		lost_relations; /* some were dropped */
 	bool		lost_columns;	/* likewise */
 	bool		have_function_words;
@@ -489,6 +493,7 @@ extern void lint_schema_drop(Lint *lint, const char *name);
 extern bool lint_schema_is_new(Lint *lint, const char *name);
 extern LintRelation *lint_relation_make(Lint *lint, const RangeVar *name, char relkind);
 extern void lint_relation_drop(Lint *lint, LintRelation *rel);
+extern void lint_relations_commit(Lint *lint);
 extern void lint_relation_move(Lint *lint, LintRelation *rel,
 							   const char *schema, const char *name);
 extern void lint_schema_of(Lint *lint, List *names, const char **schema,
@@ -520,6 +525,7 @@ extern void lint_size_changes(Lint *lint, LintRelation *child);
 extern const LintSize *lint_size(Lint *lint, LintRelation *rel);
 extern char *lint_size_text(Lint *lint, LintRelation *rel);
 extern List *lint_children(Lint *lint, LintRelation *rel);
+extern List *lint_parents(Lint *lint, LintRelation *rel);
 extern List *lint_dependents(Lint *lint, Oid class, Oid object);
 extern List *lint_column_dependents(Lint *lint, LintRelation *rel, int column);
 extern List *lint_keys_to(Lint *lint, LintRelation *table);

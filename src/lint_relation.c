@@ -617,6 +617,20 @@ lint_relation_drop(Lint *lint, LintRelation *rel)
 	lint->lost_relations = lint->lost_relations || OidIsValid(rel->oid);
 }
 
+/* The transaction ends: ON COMMIT DROP. */
+void
+lint_relations_commit(Lint *lint)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint->until_commit)
+	{
+		if (!((LintRelation *) lfirst(lc))->gone)
+			lint_relation_drop(lint, lfirst(lc));
+	}
+	lint->until_commit = NIL;
+}
+
 /* ALTER ... RENAME or SET SCHEMA; either may be NULL: as it is. */
 void
 lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)

@@ -124,6 +124,13 @@ lint_follow_rename(Lint *lint, RenameStmt *stmt)
 		case OBJECT_DOMAIN:
 			rename_type(lint, castNode(List, stmt->object), NULL, stmt->newname);
 			break;
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_AGGREGATE:
+			lint_names_add(lint, &lint->renamed_functions,
+						   strVal(llast(castNode(ObjectWithArgs, stmt->object)->objname)));
+			break;
 		case OBJECT_SCHEMA:
 			lint_schema_rename(lint, stmt->subname, stmt->newname);
 			break;
@@ -141,6 +148,9 @@ lint_follow_schema(Lint *lint, AlterObjectSchemaStmt *stmt)
 
 	if (stmt->objectType == OBJECT_TYPE || stmt->objectType == OBJECT_DOMAIN)
 		rename_type(lint, castNode(List, stmt->object), stmt->newschema, NULL);
+	else if (stmt->object != NULL && IsA(stmt->object, ObjectWithArgs))
+		lint_names_add(lint, &lint->renamed_functions,
+					   strVal(llast(((ObjectWithArgs *) stmt->object)->objname)));
 	if (rel == NULL)
 		return;
 	lint_relation_move(lint, rel, stmt->newschema, NULL);

@@ -568,6 +568,8 @@ drop_targets(LintCheck *c)
 			case OBJECT_ROUTINE:
 			case OBJECT_AGGREGATE:
 				if (lint_name_is_absent(c->lint, LINT_NAMES_FUNCTION,
+										strVal(llast(lfirst_node(ObjectWithArgs, lc)->objname))) ||
+					lint_names_may_have(&c->lint->renamed_functions,
 										strVal(llast(lfirst_node(ObjectWithArgs, lc)->objname))))
 					break;
 				lint_analysis(c->lint);

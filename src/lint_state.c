@@ -188,6 +188,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	made->validated = !con->skip_validation && COMPAT_IS_ENFORCED(con);
 	made->is_new = true;
 	made->made_step = lint->step;
+	made->inherited = con->contype == CONSTR_CHECK && lint->inherit && !con->is_no_inherit;
 	made->keys = state_numbers(lint, rel, keys);
 	rel->constraints = lint_append(lint, rel->constraints, made);
 
@@ -370,12 +371,15 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 		case AT_SetNotNull:
 			column = lint_column(lint, rel, cmd->name);
 			if (column != NULL)
+			{
 				column->not_null = true;
+				column->not_null_below = lint->inherit;
+			}
 			break;
 		case AT_DropNotNull:
 			column = lint_column(lint, rel, cmd->name);
 			if (column != NULL)
-				column->not_null = false;
+				column->not_null = column->not_null_below = false;
 			break;
 		case AT_ColumnDefault:
 			column = lint_column(lint, rel, cmd->name);
@@ -463,6 +467,8 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 							 RELKIND_PARTITIONED_TABLE : relkind);
 	if (rel == NULL)
 		return;
+	if (stmt->oncommit == ONCOMMIT_DROP)
+		lint->until_commit = lint_append(lint, lint->until_commit, rel);
 	rel->open_columns = stmt->inhRelations != NIL || stmt->ofTypename != NULL;
 	if (stmt->partspec != NULL)
 	{
