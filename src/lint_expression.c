@@ -194,6 +194,17 @@ expression_state(Lint *lint, LintRelation *rel)
 	return pstate;
 }
 
+/* Whether it takes a number of a sequence, which the script may have made. */
+static bool
+expression_numbers(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, FuncCall) && strcmp(strVal(llast(((FuncCall *) node)->funcname)), "nextval") == 0)
+		return true;
+	return raw_expression_tree_walker(node, expression_numbers, arg);
+}
+
 /*
  * Whether ADD COLUMN with that default (NULL: the type's) must write every row:
  * as ATExecAddColumn() decides, after planning, since a volatile function that
@@ -210,6 +221,8 @@ lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 		return false;
 
 	lint_analysis(lint);
+	if (expression_numbers(raw, NULL))
+		return true;
 	pstate = expression_state(lint, NULL);
 	if (raw != NULL)
 		expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_COLUMN_DEFAULT);

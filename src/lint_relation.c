@@ -645,6 +645,22 @@ lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char
 	relation_entry(lint, rel->schema, rel->name, true)->rel = rel;
 }
 
+/* Whether its bare name finds it, or would if it were still there. */
+static bool
+relation_is_visible(Lint *lint, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	if (!rel->gone)
+		return relation_find(lint, NULL, rel->name) == rel;
+	foreach(lc, lint_path(lint))
+	{
+		if (strcmp(lfirst(lc), rel->schema) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What messages call it: qualified where its bare name would not find it. */
 char *
 lint_relation_label(Lint *lint, LintRelation *rel)
@@ -653,7 +669,7 @@ lint_relation_label(Lint *lint, LintRelation *rel)
 
 	if (rel->label == NULL || rel->label_age != age)
 	{
-		rel->label = lint_strdup(lint, rel->gone || relation_find(lint, NULL, rel->name) == rel ?
+		rel->label = lint_strdup(lint, relation_is_visible(lint, rel) ?
 								 quote_identifier(rel->name) :
 								 quote_qualified_identifier(rel->schema, rel->name));
 		rel->label_age = age;

@@ -23,6 +23,8 @@ BEGIN
 	RETURN 1;
 END $$;
 CREATE FUNCTION wild_sql() RETURNS void LANGUAGE sql AS 'SELECT 1; create table x ()';
+CREATE TABLE lint_script_a.others (id int);
+INSERT INTO lint_script_a.others SELECT i FROM generate_series(1, 50) i;
 INSERT INTO agents SELECT i, i, i FROM generate_series(1, 50) i;
 CREATE TABLE cases (n int GENERATED ALWAYS AS IDENTITY, script text, finds text);
 INSERT INTO cases (script, finds) VALUES
@@ -72,6 +74,12 @@ INSERT INTO cases (script, finds) VALUES
 	'1:rename-column=error 3:rename-column=error'),
 ('ALTER TABLE agents RENAME old TO older; ALTER TABLE agents DROP older', ''),
 ('ALTER TABLE agents RENAME old TO older; DROP TABLE agents', ''),
+-- a number of a sequence that is not there yet
+('CREATE SEQUENCE numbers; ALTER TABLE agents ADD x int DEFAULT nextval($$numbers$$)',
+	'2:add-column-volatile-default=error'),
+('CREATE SEQUENCE numbers; ALTER TABLE agents ADD x int DEFAULT 1 + pg_catalog.nextval($$lint_script.numbers$$::regclass)',
+	'2:add-column-volatile-default=error'),
+('CREATE SEQUENCE numbers; ALTER TABLE agents ADD x int; ALTER TABLE agents ALTER x SET DEFAULT nextval($$numbers$$)', ''),
 -- a proof outlives another type of its column
 ('ALTER TABLE agents ALTER old TYPE bigint; ALTER TABLE agents ALTER old SET NOT NULL',
 	'1:alter-type-rewrite=error'),
@@ -104,4 +112,6 @@ FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' 
 	FROM tapmig.lint(script)) AS f
 WHERE found <> finds ORDER BY n;
 SELECT count(*) FROM cases;
+SELECT statement, relation FROM tapmig.lint('DROP SCHEMA lint_script_a CASCADE; DROP TABLE agents') WHERE rule = 'wide-lock-window';
+SELECT statement, relation FROM tapmig.lint('DROP TABLE agents; DROP SCHEMA lint_script_a CASCADE') WHERE rule = 'wide-lock-window';
 DROP SCHEMA lint_script, lint_script_a CASCADE;
