@@ -94,6 +94,7 @@ typedef struct LedgerProgress
 	Jsonb	   *settings;		/* what they SET: {"name": "value"}; may be NULL */
 	int		   *cuts;			/* see tapmig.attempts.cuts */
 	int			n_cuts;
+	bool		described;		/* the attempt's row has these fingerprints and cuts */
 } LedgerProgress;
 
 /* One row of tapmig.plan. */

@@ -65,9 +65,11 @@ static LedgerStatement attempt_insert = {
 	INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID}, NULL
 };
 
+/* Fingerprints that stay cost nothing: a script may have thousands of steps. */
 static LedgerStatement attempt_update = {
 	"UPDATE tapmig.attempts a SET steps = $2, steps_done = $3, step_running = $4, "
-	"  step_fingerprints = $5, settings = $6, cuts = $7 "
+	"  step_fingerprints = coalesce($5, a.step_fingerprints), settings = $6, "
+	"  cuts = coalesce($7, a.cuts) "
 	"WHERE a.id OPERATOR(pg_catalog.=) $1",
 	7, {INT8OID, INT4OID, INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID}, NULL
 };
@@ -157,23 +159,31 @@ ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *
 	return progress;
 }
 
-/* The columns that change as an attempt goes on, from steps to cuts. */
+/*
+ * The columns that change as an attempt goes on, from steps to cuts; null for what
+ * the row has.
+ */
 static void
 attempt_progress(const LedgerProgress *progress, Datum *values, char *nulls)
 {
-	Datum	   *elements = palloc(sizeof(Datum) *
-								  Max(Max(progress->steps, progress->n_cuts), 1));
+	Datum	   *elements;
 
 	values[0] = Int32GetDatum(progress->steps);
 	values[1] = Int32GetDatum(progress->steps_done);
 	values[2] = Int32GetDatum(progress->step_running);
 	nulls[2] = progress->step_running == 0 ? 'n' : ' ';
+	values[4] = PointerGetDatum(progress->settings);
+	nulls[4] = progress->settings == NULL ? 'n' : ' ';
+	if (progress->described)
+	{
+		nulls[3] = nulls[5] = 'n';
+		return;
+	}
+	elements = palloc(sizeof(Datum) * Max(Max(progress->steps, progress->n_cuts), 1));
 	for (int i = 0; i < progress->steps; i++)
 		elements[i] = PointerGetDatum(progress->fingerprints[i]);
 	values[3] = PointerGetDatum(construct_array(elements, progress->steps, BYTEAOID,
 												-1, false, TYPALIGN_INT));
-	values[4] = PointerGetDatum(progress->settings);
-	nulls[4] = progress->settings == NULL ? 'n' : ' ';
 	for (int i = 0; i < progress->n_cuts; i++)
 		elements[i] = Int32GetDatum(progress->cuts[i]);
 	values[5] = PointerGetDatum(construct_array(elements, progress->n_cuts, INT4OID,
@@ -182,7 +192,8 @@ attempt_progress(const LedgerProgress *progress, Datum *values, char *nulls)
 
 /*
  * Records that this process begins an attempt with the progress given, which
- * may be inherited from an earlier one; sets progress->id.
+ * may be inherited from an earlier one; sets progress->id. All of it is written:
+ * progress->described is false.
  */
 void
 ledger_begin_attempt(const LedgerIdentity *id, const char *track,

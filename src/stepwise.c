@@ -115,6 +115,7 @@ static void
 stepwise_describe_steps(Stepwise *s)
 {
 	s->progress.steps = s->shape->steps;
+	s->progress.described = false;
 	s->progress.fingerprints = palloc(sizeof(bytea *) * Max(s->shape->steps, 1));
 	for (int step = 1; step <= s->shape->steps; step++)
 		s->progress.fingerprints[step - 1] = stepwise_fingerprint(s, step);
@@ -263,6 +264,7 @@ stepwise_prepare(Stepwise *s)
 	ledger_begin_attempt(&request->identity, request->track, &request->version,
 						 request->checksum, s->started_at, &s->progress);
 	stepwise_commit(s);
+	s->progress.described = true;
 	s->begun = true;
 
 	/* The settings of the session, then those of the finished steps. */
@@ -318,6 +320,7 @@ stepwise_step_done(Stepwise *s, int step)
 	next.step_running = 0;
 	next.settings = session_settings_changes(s->baseline);
 	ledger_update_attempt(&s->request->identity, &next);
+	next.described = true;
 	if (step == s->shape->steps)
 		stepwise_record(s);
 	return next;
@@ -545,6 +548,7 @@ stepwise_mark_running(Stepwise *s)
 	s->marked = true;
 	ledger_update_attempt(&s->request->identity, &s->progress);
 	stepwise_commit(s);
+	s->progress.described = true;
 }
 
 /* A statement that cannot run in a transaction block. */

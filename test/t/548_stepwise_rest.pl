@@ -72,6 +72,19 @@ is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, '
 	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 21'), 1, 'and what is behind it has run');
 }
 
+# Of a script of many steps no word is written again with each of them.
+{
+	my $many = join '', map { "BEGIN; INSERT INTO u VALUES (-$_); COMMIT;\n" } 1 .. 1000;
+	my $r = run($node, '25', "${many}SELECT 1/0;\n");
+	is_error($r, '22012', undef, 'a script of a thousand steps fails at its end');
+	is(rows_of($node, "SELECT steps, steps_done, cardinality(step_fingerprints) FROM tapmig.attempts WHERE version = '25'"),
+		'1001|1000|1001', 'a thousand are done');
+	cmp_ok(sql_value($node, "SELECT pg_total_relation_size('tapmig.attempts')"), '<', 5_000_000, 'which takes no room for a thousand times a thousand');
+	is_error(run($node, '25', $many =~ s/-999\)/-9999)/r), 'TM001', qr/^step 999 of migration 25 has another text/, 'each of them is known');
+	is(run($node, '25', $many)->{value}, 'applied', 'the rest');
+	is(sql_value($node, 'SELECT count(*) FROM u WHERE a < 0'), 1000, 'each ran once');
+}
+
 # Hints
 {
 	my $r = run($node, '30', "DO 'BEGIN INSERT INTO u VALUES (30); COMMIT; PERFORM 1/0; END';\n");
