@@ -23,6 +23,7 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -486,6 +487,20 @@ retry_has_expired(const Retry *retry)
 	return retry->wait.since != 0 && retry->expired;
 }
 
+/* Whether it was, in a worker, for the session that waits for the worker's end. */
+static bool
+retry_waited_for_caller(const Retry *retry)
+{
+	if (MyBgworkerEntry == NULL || !retry_has_expired(retry))
+		return false;
+	for (int i = 0; i < retry->wait.n_holders; i++)
+	{
+		if (retry->wait.holders[i] == MyBgworkerEntry->bgw_notify_pid)
+			return true;
+	}
+	return false;
+}
+
 /* What the try ran into, as a message's middle: "waited 5 s for ..." */
 static char *
 retry_what(const Retry *retry, const ErrorData *edata)
@@ -543,7 +558,9 @@ retry_report(Retry *retry, ErrorData *edata, const char *why_not)
 	work_ms = INSTR_TIME_GET_MILLISEC(now) - retry->waited_ms;
 	retry->tries++;
 
-	if (why_not == NULL && retry->tries > retry->lock_retries)
+	if (why_not == NULL && retry_waited_for_caller(retry))
+		why_not = "It was rolled back. The session that called it holds the lock, and waits for its end: release it there before the CALL (SELECT pg_advisory_unlock_all()), and run it again.";
+	else if (why_not == NULL && retry->tries > retry->lock_retries)
 		why_not = psprintf("It was tried %d %s, and rolled back. Run it again when the table is less busy, end who blocks it (SELECT pg_terminate_backend(pid)), or raise tapmig.lock_retries.",
 						   retry->tries, retry->tries == 1 ? "time" : "times");
 	else if (why_not == NULL && work_ms >= retry->retry_work_ms)

@@ -224,7 +224,11 @@ launch_drain(Launch *launch)
 	}
 }
 
-/* Tells the caller how far the worker is. */
+/*
+ * Tells the caller how far the worker is. Errors: 40P01 where it waits for this
+ * session, which waits for it: for an advisory lock of the session. No deadlock
+ * detector sees that.
+ */
 static void
 launch_report(const Launch *launch, int pid)
 {
@@ -237,6 +241,13 @@ launch_report(const Launch *launch, int pid)
 		ereport(NOTICE,
 				(errmsg("migration %s is under way: %s",
 						launch->request->version.label, progress)));
+	if (pid != 0 && worker_progress_waits_for_me(pid))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+				 errmsg("migration %s waits for a lock that this session holds",
+						launch->request->version.label),
+				 errdetail("A background worker runs it, process %d, and this session waits for its end.", pid),
+				 errhint("Release the lock before the CALL (SELECT pg_advisory_unlock_all()), and run it again.")));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -186,6 +186,24 @@ progress_add_blocker(StringInfo text, int pid)
 						 timestamptz_to_str(entry->st_xact_start_timestamp));
 }
 
+/* Whether a process waits for a lock that this one has. */
+bool
+worker_progress_waits_for_me(int pid)
+{
+	ArrayType  *array = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
+															   Int32GetDatum(pid)));
+	Datum	   *pids;
+	int			n;
+
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT, &pids, NULL, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (DatumGetInt32(pids[i]) == MyProcPid)
+			return true;
+	}
+	return false;
+}
+
 /*
  * One sentence without its full stop, palloc'd; NULL when the process is not
  * there any more.

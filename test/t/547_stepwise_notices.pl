@@ -57,6 +57,11 @@ for my $name (sort keys %script)
 	$session{$name}->start('CALL tapmig.run($1, $2, track => $3)', bind => [ '001_it', $script{$name}, $name ]);
 }
 
+# A session that has the lock which its own migration wants
+my $own = session($node);
+$own->try($_) for 'SET tapmig.lock_timeout = 0', 'SELECT pg_advisory_lock(547)';
+$own->start('CALL tapmig.run($1, $2, track => $3)', bind => [ '001_it', "VACUUM quick;\nSELECT pg_advisory_xact_lock(547)", 'own' ]);
+
 sub noticed
 {
 	my ($name) = @_;
@@ -82,6 +87,18 @@ for my $name ('build', 'reindex')
 like(noticed('prepared'), qr{waiting for writers before the build; it waits for a prepared transaction \(pg_prepared_xacts shows it\)$},
 	'a prepared transaction: no process is waited for');
 like(noticed('vacuum'), qr{statement 3 of 3: scanning heap, \d+ of \d{4} blocks$}, 'VACUUM: its phase, and how far it is');
+
+my $r = $own->finish;
+is_error($r, '40P01', qr/^migration 001_it waits for a lock that this session holds$/, 'no wait for oneself');
+like($r->{hint}, qr/pg_advisory_unlock_all/, 'and what to do');
+is(rows_of($node, "SELECT outcome, sqlstate, steps_done FROM tapmig.attempts WHERE track = 'own'"), 'interrupted|40P01|1', 'it is recorded');
+$own->try($_) for 'SELECT pg_advisory_unlock_all()', 'SELECT pg_advisory_lock(547)', "SET tapmig.lock_timeout = '50ms'";
+$r = $own->try(q{CALL tapmig.run('001_it', 'VACUUM quick; SELECT pg_advisory_xact_lock(547)', track => 'own')});
+is_error($r, 'TM005', qr/^migration 001_it is blocked/, 'with a lock_timeout it ends at its first expiry');
+like($r->{hint}, qr/The session that called it holds the lock/, 'and says why');
+is(scalar(grep { /try 2 of/ } @{ $r->{notices} }), 0, 'without another try');
+$own->try('SELECT pg_advisory_unlock_all()');
+is($own->try(q{CALL tapmig.run('001_it', 'VACUUM quick; SELECT pg_advisory_xact_lock(547)', track => 'own')})->{value}, 'applied', 'the advice works');
 
 # The same as tapmig.running says
 is(rows_of($node, "SELECT track, waits_for_pid = $pid, waits_for_application FROM tapmig.running WHERE track IN ('vacuum_full', 'drop_index') ORDER BY 1"),
