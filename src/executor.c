@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/analyze.h"
+#include "replication/slot.h"
 #include "storage/proc.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
@@ -364,6 +365,27 @@ executor_run_top_level(ExecutorState *state, const char *sql)
 }
 
 /*
+ * Whether a statement runs a query. A function in one cannot commit wherever it
+ * runs: alone it would be refused again. (25001 is another matter: a function
+ * that makes a replication slot wants a transaction which has not written.)
+ */
+static bool
+executor_is_query(const char *command)
+{
+	static const char *const queries[] = {
+		"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "EXECUTE", "EXPLAIN",
+		"SELECT INTO", "CREATE TABLE AS", "CREATE MATERIALIZED VIEW", "REFRESH MATERIALIZED VIEW"
+	};
+
+	for (int i = 0; i < (int) lengthof(queries); i++)
+	{
+		if (strcmp(command, queries[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Adds the next action to an error that PostgreSQL leaves without one, and
  * turns the server's own refusals of the transaction's shape into TM003.
  */
@@ -371,17 +393,24 @@ static void
 executor_help(const ExecutorState *state, ErrorData *edata)
 {
 	const ExecutorOptions *options = state->options;
-	bool		is_set = !state->at_end &&
-		strcmp(state->shape->statements[state->index].command, "SET") == 0;
+	const char *command = state->at_end ? "" : state->shape->statements[state->index].command;
 
 	script_clip_message(edata);
 	switch (edata->sqlerrcode)
 	{
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
-			if (is_set)
+			if (strcmp(command, "SET") == 0)
 				return;
 			/* FALLTHROUGH */
 		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
+			if (edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION &&
+				options->refusal != NULL && executor_is_query(command))
+			{
+				if (edata->hint == NULL && !options->in_worker)
+					edata->hint = pstrdup("A query cannot call what commits: make the function a procedure and CALL it, or write its statements into the script.");
+				return;
+			}
+			/* FALLTHROUGH */
 		case ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE:
 			if (options->refusal != NULL && !state->at_end)
 			{
@@ -505,4 +534,16 @@ executor_run_sql(Script *script, const Shape *shape, int index, const char *sql,
 				 const ExecutorOptions *options)
 {
 	executor_run_part(script, shape, options, EXECUTOR_TOP_LEVEL, index, index + 1, sql);
+}
+
+/*
+ * To be called where an error is caught behind which more is run. A replication
+ * slot that was being made is dropped by core's own handler at top level, and by
+ * nothing else.
+ */
+void
+executor_release_slot(void)
+{
+	if (MyReplicationSlot != NULL)
+		ReplicationSlotRelease();
 }

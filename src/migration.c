@@ -316,6 +316,7 @@ migration_end_try(Migration *migration, MemoryContext context, int level)
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
 	FlushErrorState();
+	executor_release_slot();
 	while (GetCurrentTransactionNestLevel() > level)
 		RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);

@@ -302,6 +302,7 @@ rehearsal_try(Rehearsal *rehearsal)
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();
+		executor_release_slot();
 		retry_end(rehearsal->retry, true);
 		rehearsal_watch_end(true, edata->sqlerrcode);
 	}

@@ -394,6 +394,7 @@ stepwise_abort(Stepwise *s)
 {
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	FlushErrorState();
+	executor_release_slot();
 	AbortCurrentTransaction();
 	MemoryContextSwitchTo(s->context);
 }

@@ -8,7 +8,7 @@ use TapmigStepwise;
 use TapmigTest;
 use Test::More;
 
-my $node = tapmig_node('main');
+my $node = tapmig_node('main', conf => "wal_level = logical\n");
 
 sql_try($node, 'CREATE TABLE t AS SELECT 1 AS a FROM generate_series(1, 2)');
 sql_try($node, 'CREATE TABLE u (a int)');
@@ -70,6 +70,22 @@ is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, '
 	ok(sql_try($node, "SELECT tapmig.step_done('21', 1, 'the table is there')")->{ok}, 'the advice');
 	is(run($node, '21', $script)->{value}, 'applied', 'works');
 	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 21'), 1, 'and what is behind it has run');
+}
+
+# A function in a query cannot commit wherever it runs: there is nothing to be
+# gained by a cut, and what stands before it would stay.
+{
+	sql_try($node, "CREATE FUNCTION commits() RETURNS void LANGUAGE plpgsql AS 'BEGIN COMMIT; END'");
+	my $r = run($node, '22', "CREATE TABLE before_it (a int);\nSELECT commits();\n");
+	is_error($r, '2D000', undef, 'a function that commits, in a query');
+	like($r->{hint}, qr/^A query cannot call what commits: .* into the script\.$/, 'what to do');
+	is(sql_value($node, "SELECT to_regclass('before_it')"), undef, 'nothing is left');
+	sql_try($node, "CREATE PROCEDURE commits_too() LANGUAGE plpgsql AS 'BEGIN COMMIT; END'");
+	is(run($node, '22', "CREATE TABLE before_it (a int);\nCALL commits_too();\n")->{value}, 'applied', 'the advice works');
+
+	# What 25001 refuses may go alone.
+	is(run($node, '23', "CREATE TABLE with_slot (a int);\nSELECT pg_create_logical_replication_slot('slot_548', 'pgoutput');\n")->{value},
+		'applied', 'a replication slot behind a CREATE TABLE');
 }
 
 # Of a script of many steps no word is written again with each of them.
