@@ -488,6 +488,34 @@ shape_number_steps(Script *script, Shape *shape)
 		shape->statements[i].step = Min(shape->statements[i].step, Max(shape->steps, 1));
 }
 
+/* The tree of a statement, in the current memory context. */
+static Node *
+shape_parse(Script *script, int index)
+{
+	return linitial_node(RawStmt, raw_parser(script_statement_text(script, index),
+											 RAW_PARSE_DEFAULT))->stmt;
+}
+
+/*
+ * Where the options of the step that begins with a statement are to be looked
+ * for: COMMIT AND CHAIN hands on those of the transaction that it ends.
+ */
+static int
+shape_chain_begin(Script *script, const Shape *shape, int from)
+{
+	while (from > 0 && shape->statements[from - 1].role == SHAPE_WRAPPER)
+	{
+		Node	   *node = shape_parse(script, from - 1);
+		int			step = shape->statements[from - 1].step;
+
+		if (!IsA(node, TransactionStmt) || !((TransactionStmt *) node)->chain)
+			break;
+		while (from > 0 && shape->statements[from - 1].step == step)
+			from--;
+	}
+	return from;
+}
+
 /*
  * The transaction options that BEGIN and SET TRANSACTION give to the step of
  * the statements from .. to - 1; -1: not given.
@@ -499,15 +527,14 @@ shape_options(Script *script, const Shape *shape, int from, int to,
 	Shape		options;
 
 	options.isolation = options.read_only = options.deferrable = -1;
-	for (int i = from; i < to; i++)
+	for (int i = shape_chain_begin(script, shape, from); i < to; i++)
 	{
 		Node	   *node;
 
 		if (shape->statements[i].role != SHAPE_WRAPPER &&
 			shape->statements[i].role != SHAPE_OPTIONS)
 			continue;
-		node = linitial_node(RawStmt, raw_parser(script_statement_text(script, i),
-												 RAW_PARSE_DEFAULT))->stmt;
+		node = shape_parse(script, i);
 		if (IsA(node, TransactionStmt))
 			shape_take_options(&options, ((TransactionStmt *) node)->options);
 		else

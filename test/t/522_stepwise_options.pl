@@ -30,6 +30,19 @@ is(sql_value($node, "SELECT string_agg(what, ',' ORDER BY what DESC) FROM seen")
 	'serializable,read committed', 'holds in that one only');
 
 sql_try($node, 'DELETE FROM seen');
+is( run($node, 7,
+		"BEGIN ISOLATION LEVEL SERIALIZABLE;\n"
+		  . join("COMMIT AND CHAIN;\n", ("INSERT INTO seen SELECT current_setting('transaction_isolation');\n") x 3)
+		  . "COMMIT;\nBEGIN;\nINSERT INTO seen SELECT current_setting('transaction_isolation');\nCOMMIT;\n")->{value},
+	'applied', 'COMMIT AND CHAIN');
+is(sql_value($node, "SELECT string_agg(what, ',' ORDER BY what DESC) FROM seen"),
+	'serializable,serializable,serializable,read committed', 'hands the level on, COMMIT does not');
+is_error(
+	run($node, 8, "BEGIN READ ONLY;\nSELECT 1;\nCOMMIT AND CHAIN;\nINSERT INTO seen VALUES ('x');\nCOMMIT;\n"),
+	'25006', qr/read-only transaction/, 'and READ ONLY');
+sql_try($node, "SELECT tapmig.abandon('8', 'test')");
+
+sql_try($node, 'DELETE FROM seen');
 is( run($node, 3,
 		"VACUUM seen;\nINSERT INTO seen SELECT current_setting('work_mem');\nRESET work_mem;\n"
 		  . "INSERT INTO seen SELECT current_setting('work_mem');\n", options => '')->{value},
