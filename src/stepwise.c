@@ -199,7 +199,7 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 							 s->request->version.text)));
 		}
 	}
-	s->progress.steps_done = earlier->steps_done;
+	s->progress.steps_done = s->resumed = earlier->steps_done;
 	s->progress.settings = earlier->settings;
 	if (earlier->step_running == earlier->steps_done + 1 &&
 		stepwise_is_same_step(s, earlier, earlier->step_running))
@@ -745,6 +745,13 @@ stepwise_help(const Stepwise *s, ErrorData *edata)
 	if (s->progress.step_running == done + 1 && !s->marked)
 		next = psprintf("Step %d was interrupted earlier: if it took effect then, SELECT tapmig.step_done(%s, %d, why), and run it again. %s",
 						done + 1, quote_literal_cstr(s->request->version.text), done + 1, next);
+
+	/* What is no setting has not outlived the session that made it. */
+	if (s->resumed > 0 && (edata->sqlerrcode == ERRCODE_UNDEFINED_TABLE ||
+						   edata->sqlerrcode == ERRCODE_UNDEFINED_PSTATEMENT ||
+						   edata->sqlerrcode == ERRCODE_UNDEFINED_CURSOR))
+		next = psprintf("If it was a temporary table, prepared statement or cursor of the first %d steps, it went with its session: make it again behind these. %s",
+						s->resumed, next);
 
 	/* A statement that was alone and is refused all the same. */
 	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION ||

@@ -18,6 +18,7 @@ typedef struct Stepwise
 	MemoryContext context;		/* outlives the transactions */
 	Shape	   *shape;
 	LedgerProgress progress;
+	int			resumed;		/* steps that an earlier attempt has done */
 	bool		begun;			/* the attempt has a row, and has not ended */
 	bool		marked;			/* this attempt's word is it that a step is running */
 	bool		has_run;		/* its statement has; the word that it is done is left */

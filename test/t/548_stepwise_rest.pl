@@ -107,6 +107,12 @@ is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, '
 	is_error($r, '22012', undef, 'a block fails after its COMMIT');
 	is($r->{hint}, '0 of its 1 steps are done. What this block had committed stays as well, and the next run begins the block anew: see to it that it can.', 'its hint');
 	is(sql_value($node, 'SELECT count(*) FROM u WHERE a = 30'), 1, 'what it had committed is there');
+	my $temp = "CREATE TEMP TABLE kept (a int);\nVACUUM u;\nSELECT 1/%d;\nINSERT INTO kept VALUES (1);\n";
+	is_error(run($node, '32', sprintf($temp, 0)), '22012', undef, 'a script with a temporary table fails in its middle');
+	$r = run($node, '32', sprintf($temp, 1));
+	is_error($r, '42P01', undef, 'which is gone when it is resumed');
+	like($r->{hint}, qr/^If it was a temporary table, prepared statement or cursor of the first 2 steps, it went with its session: make it again behind these\. 2 of its 3 steps/, 'as its hint says');
+	is(run($node, '32', sprintf($temp =~ s/(SELECT)/CREATE TEMP TABLE kept (a int);\n$1/r, 1))->{value}, 'applied', 'the advice works');
 	$r = run($node, '31', "VACUUM u;\nCREATE TABLE u (a int);\n");
 	like($r->{hint}, qr/record it: SELECT tapmig\.register\('31'\)\. 1 of its 2 steps are done/, 'two hints are two sentences');
 }
