@@ -299,6 +299,7 @@ shape_of_transaction(ShapeReader *reader, TransactionStmt *stmt)
 			break;
 		case TRANS_STMT_COMMIT:
 			reader->control[i] = stmt->chain ? CONTROL_COMMIT_AND_CHAIN : CONTROL_COMMIT;
+			reader->shape->statements[i].chains = stmt->chain;
 			break;
 		case TRANS_STMT_ROLLBACK:
 			shape_problem(reader, SHAPE_ROLLBACK, i);
@@ -326,6 +327,7 @@ shape_of_statement(ShapeReader *reader, Node *node)
 
 	s->command = CreateCommandName(node);
 	s->role = SHAPE_RUN;
+	s->chains = false;
 	what = shape_of(node, &s->kind);
 	s->cuts_before = s->cuts_after = what != NULL;
 	s->concurrently = what != NULL && strstr(what, "CONCURRENTLY") != NULL;
@@ -488,28 +490,17 @@ shape_number_steps(Script *script, Shape *shape)
 		shape->statements[i].step = Min(shape->statements[i].step, Max(shape->steps, 1));
 }
 
-/* The tree of a statement, in the current memory context. */
-static Node *
-shape_parse(Script *script, int index)
-{
-	return linitial_node(RawStmt, raw_parser(script_statement_text(script, index),
-											 RAW_PARSE_DEFAULT))->stmt;
-}
-
 /*
  * Where the options of the step that begins with a statement are to be looked
  * for: COMMIT AND CHAIN hands on those of the transaction that it ends.
  */
 static int
-shape_chain_begin(Script *script, const Shape *shape, int from)
+shape_chain_begin(const Shape *shape, int from)
 {
-	while (from > 0 && shape->statements[from - 1].role == SHAPE_WRAPPER)
+	while (from > 0 && shape->statements[from - 1].chains)
 	{
-		Node	   *node = shape_parse(script, from - 1);
 		int			step = shape->statements[from - 1].step;
 
-		if (!IsA(node, TransactionStmt) || !((TransactionStmt *) node)->chain)
-			break;
 		while (from > 0 && shape->statements[from - 1].step == step)
 			from--;
 	}
@@ -524,17 +515,21 @@ void
 shape_options(Script *script, const Shape *shape, int from, int to,
 			  int *isolation, int *read_only, int *deferrable)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tapmig shape",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	Shape		options;
 
 	options.isolation = options.read_only = options.deferrable = -1;
-	for (int i = shape_chain_begin(script, shape, from); i < to; i++)
+	for (int i = shape_chain_begin(shape, from); i < to; i++)
 	{
 		Node	   *node;
 
-		if (shape->statements[i].role != SHAPE_WRAPPER &&
+		if ((shape->statements[i].role != SHAPE_WRAPPER || shape->statements[i].chains) &&
 			shape->statements[i].role != SHAPE_OPTIONS)
 			continue;
-		node = shape_parse(script, i);
+		node = linitial_node(RawStmt, raw_parser(script_statement_text(script, i),
+												 RAW_PARSE_DEFAULT))->stmt;
 		if (IsA(node, TransactionStmt))
 			shape_take_options(&options, ((TransactionStmt *) node)->options);
 		else
@@ -543,6 +538,8 @@ shape_options(Script *script, const Shape *shape, int from, int to,
 	*isolation = options.isolation;
 	*read_only = options.read_only;
 	*deferrable = options.deferrable;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 /*

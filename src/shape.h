@@ -35,6 +35,7 @@ typedef struct ShapeStatement
 	bool		concurrently;	/* waits for other sessions' snapshots */
 	bool		cuts_before;	/* a step ends before it */
 	bool		cuts_after;		/* a step ends with it */
+	bool		chains;			/* COMMIT AND CHAIN */
 } ShapeStatement;
 
 /* Why a script can't run at all, whatever its shape. */
