@@ -84,6 +84,7 @@ struct LintRelation
 	bool		gone;
 	bool		emptied;		/* truncated by this script */
 	bool		filled;			/* the script has put rows into it */
+	bool		deleted;		/* ... or has deleted all that were in it */
 	int			unfilled_since; /* REFRESH ... WITH NO DATA, from 1; 0: none */
 	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
 	int			renamed_step;	/* renamed in this step, from 1; 0: not */
@@ -563,6 +564,9 @@ extern bool lint_partition_qual(Lint *lint, LintRelation *parent,
 extern char *lint_drop_refused_by(LintCheck *c);
 extern void lint_note_drop(Lint *lint, DropStmt *stmt);
 extern char *lint_label_of(Lint *lint, Oid relation);
+
+/* lint_rules_script.c */
+extern bool lint_is_always_true(Node *where);
 
 /* Constraint nodes of a column or table definition. */
 extern Constraint *lint_constraint_of(ColumnDef *def, ConstrType type);

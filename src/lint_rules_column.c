@@ -171,7 +171,7 @@ check_not_null(LintCheck *c)
 		lint_constraint_of(def, CONSTR_IDENTITY) != NULL ||
 		lint_constraint_of(def, CONSTR_GENERATED) != NULL)
 		return;
-	if (!lint_has_rows(c->lint, c->rel) && !c->rel->filled)
+	if (!c->rel->filled && (c->rel->deleted || !lint_has_rows(c->lint, c->rel)))
 		return;
 	if (lint_constraint_of(def, CONSTR_DEFAULT) == NULL &&
 		lint_type(c->lint, def->typeName, &type, &typmod) && get_typdefault(type) != NULL)

@@ -175,8 +175,8 @@ check_timeout(LintCheck *c)
 /* ---- rows in bulk */
 
 /* Whether a condition is true for every row, as far as the text shows. */
-static bool
-is_always_true(Node *where)
+bool
+lint_is_always_true(Node *where)
 {
 	if (where == NULL)
 		return true;
@@ -238,7 +238,7 @@ check_where(LintCheck *c)
 	}
 	if (!IsA(c->node, UpdateStmt) && !IsA(c->node, DeleteStmt))
 		return;
-	if (has_join(c) || !is_always_true(where_of(c)) || !lint_has_rows(c->lint, c->rel) ||
+	if (has_join(c) || !lint_is_always_true(where_of(c)) || !lint_has_rows(c->lint, c->rel) ||
 		lint_is_bare_parent(c->lint, c->rel))
 		return;
 	c->lint->slow = true;
@@ -253,7 +253,7 @@ check_backfill(LintCheck *c)
 	if (!lint_held_before(c->lint, c->rel, AccessExclusiveLock) || !lint_has_rows(c->lint, c->rel))
 		return;
 	since = taken_by(c->rel);
-	if (!has_join(c) && is_always_true(where_of(c)))
+	if (!has_join(c) && lint_is_always_true(where_of(c)))
 		lint_find(c, c->rel, AccessExclusiveLock, since);
 	else if (lint_is_large(c->lint, c->rel))
 		lint_find_at(c, c->lint->statement, LINT_WARNING, c->rel, AccessExclusiveLock, since);

@@ -838,6 +838,15 @@ lint_follow(Lint *lint, Node *node)
 			if (rel != NULL)
 				rel->filled = true;
 			break;
+		case T_DeleteStmt:
+			rel = lint_relation(lint, ((DeleteStmt *) node)->relation);
+			if (rel != NULL && ((DeleteStmt *) node)->relation->inh &&
+				((DeleteStmt *) node)->usingClause == NIL && lint_is_always_true(((DeleteStmt *) node)->whereClause))
+			{
+				rel->deleted = true;
+				rel->filled = false;
+			}
+			break;
 		case T_CopyStmt:
 			rel = ((CopyStmt *) node)->is_from ? lint_relation(lint, ((CopyStmt *) node)->relation) : NULL;
 			if (rel != NULL)

@@ -64,6 +64,15 @@ INSERT INTO cases (script, finds) VALUES
 	'1:dml-without-where=warning'),
 ('WITH x AS (DELETE FROM agents WHERE id = 1 RETURNING id) DELETE FROM agents WHERE id IN (SELECT id FROM x)', ''),
 ('WITH x AS (SELECT 1) SELECT * FROM x', ''),
+-- rows that are all deleted stand in no way, but are read
+('DELETE FROM agents; ALTER TABLE agents ADD x int NOT NULL',
+	'1:dml-without-where=warning'),
+('DELETE FROM agents WHERE true; INSERT INTO agents VALUES (1, 1, 1); ALTER TABLE agents ADD x int NOT NULL',
+	'1:dml-without-where=warning 3:add-column-not-null-no-default=error'),
+('DELETE FROM agents WHERE id = 1; ALTER TABLE agents ADD x int NOT NULL',
+	'2:add-column-not-null-no-default=error'),
+('DELETE FROM agents; ALTER TABLE agents ALTER new SET NOT NULL',
+	'1:dml-without-where=warning 2:set-not-null-scan=error'),
 -- columns that take the name of another one
 ('ALTER TABLE agents RENAME old TO older; ALTER TABLE agents RENAME new TO old', ''),
 ('ALTER TABLE agents RENAME old TO older; ALTER TABLE agents RENAME older TO old', ''),
