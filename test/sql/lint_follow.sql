@@ -163,6 +163,7 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE TABLE new (id int); ALTER TABLE new ENABLE ROW LEVEL SECURITY; ALTER TABLE new DISABLE ROW LEVEL SECURITY; ALTER TABLE new ENABLE ROW LEVEL SECURITY', ''),
 -- columns and types that are not there
 ('ALTER TABLE agents ALTER nothing TYPE bigint; ALTER TABLE agents ADD x nothing; ALTER TABLE agents ALTER x TYPE bigint; ALTER TABLE agents ALTER team TYPE nothing', ''),
+('ALTER TABLE agents ADD x nothing; ALTER TABLE agents ALTER x TYPE bigint USING 1', ''),
 ('CREATE TYPE shade AS ENUM (''a''); ALTER TABLE moods ALTER id TYPE shade; ALTER TABLE moods ALTER id TYPE bigint',
 	'2:alter-type-rewrite=error'),
 -- a constraint without an index may have the name of one
@@ -277,6 +278,8 @@ INSERT INTO cases (script, finds) VALUES
 	'3:index-create-not-concurrent=error'),
 ('CREATE SCHEMA new; CREATE TABLE new.t (id int); DROP SCHEMA new CASCADE; CREATE SCHEMA newer; CREATE TABLE newer.t (id int); ALTER TABLE newer.t ADD x int NOT NULL', ''),
 ('CREATE SCHEMA new; CREATE SCHEMA newer; DROP SCHEMA newer; SET search_path = new, lint_follow; CREATE TABLE agents (id int); CREATE INDEX ON agents (id)', ''),
+('CREATE SCHEMA new; CREATE TABLE new.moods (id int); SET search_path = new, lint_follow; DROP SCHEMA new CASCADE; CREATE SCHEMA new; CREATE INDEX ON moods (id)',
+	'6:index-create-not-concurrent=error'),
 ('ALTER TABLE uses_kind DROP COLUMN id',
 	'1:alter-type-dependent-objects=error'),
 ('ALTER TABLE uses_kind DROP COLUMN kind; DROP SCHEMA lint_follow_a CASCADE; ALTER TABLE uses_kind DROP COLUMN id',
