@@ -152,34 +152,35 @@ plan_compare_attempt(const void *key, const void *attempt)
 								((const PlanAttempt *) attempt)->key);
 }
 
-static int
-plan_hex_digit(char c)
+/* Ten thousand checksums have 640,000 digits: -1, the value of any other byte. */
+static void
+plan_init_hex(int8 *value)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
+	memset(value, -1, 256);
+	for (int i = 0; i < 16; i++)
+		value[(unsigned char) "0123456789abcdef"[i]] = (int8) i;
+	for (int i = 10; i < 16; i++)
+		value[(unsigned char) "0123456789ABCDEF"[i]] = (int8) i;
 }
 
 static void
-plan_parse_checksum(const char *hex, PlanFile *file)
+plan_parse_checksum(const int8 *value, const char *hex, PlanFile *file)
 {
 	size_t		len = strlen(hex);
-	bool		valid = len == PG_SHA256_DIGEST_LENGTH * 2;
+	int			signs = 0;
 
-	for (size_t i = 0; valid && i < len; i += 2)
+	if (len == PG_SHA256_DIGEST_LENGTH * 2)
 	{
-		int			high = plan_hex_digit(hex[i]);
-		int			low = plan_hex_digit(hex[i + 1]);
+		for (size_t i = 0; i < len; i += 2)
+		{
+			int			high = value[(unsigned char) hex[i]];
+			int			low = value[(unsigned char) hex[i + 1]];
 
-		valid = high >= 0 && low >= 0;
-		if (valid)
-			file->checksum[i / 2] = (uint8) (high << 4 | low);
+			signs |= high | low;
+			file->checksum[i / 2] = (uint8) ((unsigned int) high << 4 | (unsigned int) low);
+		}
 	}
-	if (!valid)
+	if (len != PG_SHA256_DIGEST_LENGTH * 2 || signs < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("malformed checksum of migration %s", file->given),
@@ -209,6 +210,9 @@ static void
 plan_read_files(LedgerPlan *plan, MemoryContext scratch, const char **files,
 				const char **checksums, int n_files)
 {
+	int8		hex[256];
+
+	plan_init_hex(hex);
 	plan->files = palloc0(sizeof(PlanFile) * Max(n_files, 1));
 	plan->n_files = n_files;
 	for (int i = 0; i < n_files; i++)
@@ -227,7 +231,7 @@ plan_read_files(LedgerPlan *plan, MemoryContext scratch, const char **files,
 		file->name = version.name;
 		file->key = version.key;
 		if (checksums != NULL && checksums[i] != NULL)
-			plan_parse_checksum(checksums[i], file);
+			plan_parse_checksum(hex, checksums[i], file);
 	}
 
 	qsort(plan->files, n_files, sizeof(PlanFile), plan_compare_files);

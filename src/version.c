@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
 #include "version.h"
@@ -93,13 +92,15 @@ version_find_end(const char *text, const char *underscores_until)
 static char *
 version_make_key(const char *text)
 {
-	StringInfoData key;
+	/* A run of one digit takes five bytes, which is the most for a byte of text. */
+	char	   *key = palloc(strlen(text) * 5 + 1);
+	char	   *k = key;
 	const char *p = text;
 
-	initStringInfo(&key);
 	while (*p != '\0')
 	{
 		const char *run;
+		int			len;
 
 		while (*p == '0' && version_is_digit(p[1]))
 			p++;
@@ -107,14 +108,21 @@ version_make_key(const char *text)
 		while (version_is_digit(*p))
 			p++;
 
-		appendStringInfo(&key, "%s%03d", key.len > 0 ? "." : "", (int) (p - run));
-		appendBinaryStringInfo(&key, run, (int) (p - run));
+		len = (int) (p - run);
+		if (k > key)
+			*k++ = '.';
+		*k++ = (char) ('0' + len / 100);
+		*k++ = (char) ('0' + len / 10 % 10);
+		*k++ = (char) ('0' + len % 10);
+		memcpy(k, run, len);
+		k += len;
 
 		if (*p != '\0')
 			p++;
 	}
 
-	return key.data;
+	*k = '\0';
+	return key;
 }
 
 /* For messages: the argument, or its beginning. */
@@ -143,8 +151,8 @@ version_parse(const char *input, Version *result)
 	const char *end;
 	const char *underscores_until = NULL;
 	bool		is_date;
-	StringInfoData text;
-	int			chars;
+	char	   *text;
+	size_t		len;
 
 	if (input[0] == '\0')
 		ereport(ERROR,
@@ -152,14 +160,18 @@ version_parse(const char *input, Version *result)
 				 errmsg("version is empty"),
 				 errhint("Name the migration by its version, such as \"036\" or \"036_add_index\".")));
 
-	chars = pg_mbstrlen(input);
-	if (chars > VERSION_MAX_CHARS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version is too long: \"%s\"", version_quote(input)),
-				 errdetail("It has %d characters with its name; at most %d are allowed.",
-						   chars, VERSION_MAX_CHARS),
-				 errhint("Shorten the migration's name.")));
+	if (strlen(input) > VERSION_MAX_CHARS)
+	{
+		int			chars = pg_mbstrlen(input);
+
+		if (chars > VERSION_MAX_CHARS)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("version is too long: \"%s\"", version_quote(input)),
+					 errdetail("It has %d characters with its name; at most %d are allowed.",
+							   chars, VERSION_MAX_CHARS),
+					 errhint("Shorten the migration's name.")));
+	}
 
 	/* It is shown in messages, file names and pg_stat_activity. */
 	for (const char *p = input; *p != '\0'; p++)
@@ -188,22 +200,33 @@ version_parse(const char *input, Version *result)
 	/* Only the version itself decides: in 2017-10-08x the version is 2017-10. */
 	is_date = version_begins_like_date(begin) && end - begin >= 10;
 
-	initStringInfo(&text);
+	text = palloc(end - begin + 1);
+	len = 0;
 	for (const char *p = begin; p < end; p++)
 	{
 		if (*p == '-' && is_date)
 			continue;
-		appendStringInfoChar(&text, *p == '_' ? '.' : *p);
+		text[len++] = *p == '_' ? '.' : *p;
 	}
+	text[len] = '\0';
 
 	while (version_is_separator(*end))
 		end++;
 
-	result->text = text.data;
+	result->text = text;
 	result->name = *end == '\0' ? NULL : pstrdup(end);
-	result->label = result->name == NULL ? pstrdup(text.data) :
-		psprintf("%s_%s", text.data, result->name);
-	result->key = version_make_key(text.data);
+	if (result->name == NULL)
+		result->label = pstrdup(text);
+	else
+	{
+		size_t		name_len = strlen(end);
+
+		result->label = palloc(len + name_len + 2);
+		memcpy(result->label, text, len);
+		result->label[len] = '_';
+		memcpy(result->label + len + 1, end, name_len + 1);
+	}
+	result->key = version_make_key(text);
 }
 
 /*
