@@ -28,11 +28,17 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/async.h"
+#include "commands/prepare.h"
+#include "commands/sequence.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -563,6 +569,22 @@ migration_run_in_worker(Migration *migration)
 }
 
 /*
+ * What DISCARD ALL does, but for the settings, which every script puts back, and
+ * for the plans, which cost nothing but the time to make them again. The cursor
+ * that is active, the CALL's own, stays.
+ */
+static void
+migration_discard(void)
+{
+	PortalHashTableDeleteAll();
+	DropAllPreparedStatements();
+	Async_UnlistenAll();
+	LockReleaseSession(USER_LOCKMETHOD);
+	ResetTempTableNamespace();
+	ResetSequenceCaches();
+}
+
+/*
  * tapmig.run at top level: CALL in autocommit mode. The caller is connected to
  * SPI as a nonatomic procedure, and the current memory context outlives a
  * commit. nested: a DO block or another procedure made the CALL; a stepwise
@@ -580,6 +602,9 @@ migration_run(Request *request, bool nested)
 	migration->top_level = true;
 	migration->may_launch = !nested;
 	request_check_can_write("tapmig.run");
+	/* A DO block or a procedure around it has cursors of its own. */
+	if (request->settings.discard && !nested)
+		migration_discard();
 	if (admission_is_in_force(request, false))
 		return MIGRATION_SKIPPED;
 

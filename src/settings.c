@@ -49,6 +49,7 @@ static int	settings_lint;
 static int	settings_lint_rows;
 static int	settings_data_loss;
 static bool settings_store_sql;
+static bool settings_discard;
 
 /*
  * What is wrong with a track's name, as a sentence, or NULL.  A blank at an
@@ -201,6 +202,15 @@ settings_define(void)
 							 0,
 							 NULL, NULL, NULL);
 
+	DefineCustomBoolVariable("tapmig.discard",
+							 "At top level, run begins by discarding what the session has left.",
+							 "Temporary tables, cursors, prepared statements, LISTEN, advisory locks and what is kept of sequences.",
+							 &settings_discard,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+
 	MarkGUCPrefixReserved("tapmig");
 	settings_defined = true;
 }
@@ -248,4 +258,5 @@ settings_read(Settings *settings, const char *track)
 	settings->lint_rows = settings_lint_rows;
 	settings->data_loss = (SettingsPolicy) settings_data_loss;
 	settings->store_sql = settings_store_sql;
+	settings->discard = settings_discard;
 }

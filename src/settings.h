@@ -25,6 +25,7 @@ typedef struct Settings
 	int			lint_rows;		/* rows above which a hazard is an error */
 	SettingsPolicy data_loss;
 	bool		store_sql;
+	bool		discard;		/* run begins with migration_discard() */
 } Settings;
 
 extern void settings_define(void);
