@@ -97,17 +97,26 @@ is( $err,
 	"tapmig: 011_talks: NOTICE:  first line\nsecond line\ntapmig: 011_talks: WARNING:  careful\nDETAIL:  why\n",
 	'notices name the migration');
 
+# A name that looks like psql's \timing
+write_file("$dir/012_took_1234.567 ms.sql", "SELECT pg_sleep(0.05);\n");
+($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ]);
+is($exit, 0, 'a name with a time in it') or diag $err;
+like($out, qr/\Aapplied 012_took_1234\.567 ms \((?:[5-9]\d|\d{3,}) ms\)\n\z/, 'is shown with its own');
+
 # Nothing of one script reaches the next
-write_file("$dir/020_sets.sql", "SET search_path = pg_catalog; CREATE TEMP TABLE left_over (i int); SET statement_timeout = '1ms';\n");
+write_file("$dir/020_sets.sql", "SET search_path = pg_catalog; CREATE TEMP TABLE left_over (i int); DECLARE left_over CURSOR WITH HOLD FOR SELECT 1;"
+	  . " PREPARE left_over AS SELECT 1; LISTEN left_over; SELECT pg_advisory_lock(4711); SET statement_timeout = '1ms';\n");
 write_file("$dir/021_sees.sql",
-	"CREATE TABLE sees AS SELECT to_regclass('pg_temp.left_over')::text AS temp, current_setting('statement_timeout') AS timeout,"
+	"CREATE TABLE sees AS SELECT concat(to_regclass('pg_temp.left_over'), (SELECT count(*) FROM pg_cursors WHERE name = 'left_over'),"
+	  . " (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_listening_channels()),"
+	  . " (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND objid = 4711)) AS left_over, current_setting('statement_timeout') AS timeout,"
 	  . " current_setting('idle_in_transaction_session_timeout') AS idle, current_user::text AS who;\n");
 sql_value($node, q{DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = %L', current_database(), '1h');
 	EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = %L', current_database(), '1h'); END$$});
 sql_value($node, 'CREATE ROLE deployer; GRANT CREATE ON SCHEMA public TO deployer; GRANT EXECUTE ON ALL ROUTINES IN SCHEMA tapmig TO deployer');
 ($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir, '--role', 'deployer' ]);
 is($exit, 0, 'a script after one that sets things, as another role') or diag $err;
-is_deeply(sql_try($node, 'SELECT * FROM sees')->{rows}, [ [ undef, '0', '0', 'deployer' ] ],
+is_deeply(sql_try($node, 'SELECT * FROM sees')->{rows}, [ [ '0000', '0', '0', 'deployer' ] ],
 	'it has a clean session, the timeouts at 0, and the role');
 is(sql_value($node, "SELECT applied_as FROM tapmig.schema_migrations WHERE version = '021'"), 'deployer', 'the ledger says who');
 write_file("$dir/022_timeout.sql", "CREATE TABLE timeouts AS SELECT current_setting('statement_timeout') AS timeout;\n");
