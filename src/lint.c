@@ -49,40 +49,6 @@ static const LintRule *const lint_rule_tables[] = {
 /* The rules about the directive allow itself; nothing else watches for them. */
 #define LINT_UNUSED_IGNORE "unused-ignore"
 
-/* ---- memory */
-
-void *
-lint_alloc(Lint *lint, Size size)
-{
-	return MemoryContextAllocZero(lint->context, size);
-}
-
-char *
-lint_strdup(Lint *lint, const char *text)
-{
-	return MemoryContextStrdup(lint->context, text);
-}
-
-List *
-lint_append(Lint *lint, List *list, void *element)
-{
-	MemoryContext old = MemoryContextSwitchTo(lint->context);
-
-	list = lappend(list, element);
-	MemoryContextSwitchTo(old);
-	return list;
-}
-
-List *
-lint_append_int(Lint *lint, List *list, int element)
-{
-	MemoryContext old = MemoryContextSwitchTo(lint->context);
-
-	list = lappend_int(list, element);
-	MemoryContextSwitchTo(old);
-	return list;
-}
-
 /* ---- the subtransaction */
 
 /* For the subtransaction only; a value that the server refuses has no effect. */
@@ -785,31 +751,31 @@ lint_judge_allow(Lint *lint)
 		if (lint_rule_exists(id))
 			lint_add(lint, LINT_UNUSED_IGNORE, -1, lint->script->directives.allow_line,
 					 LINT_NOTICE, NULL, NULL,
-					 lint_strdup(lint, psprintf("allow=%s silences nothing in this script", id)),
+					 psprintf("allow=%s silences nothing in this script", id),
 					 "Take it out: it would hide what a later edit brings.");
 		else
 			lint_add(lint, LINT_UNUSED_IGNORE, -1, lint->script->directives.allow_line,
 					 LINT_WARNING, NULL, NULL,
-					 lint_strdup(lint, psprintf("allow=%s: there is no rule of that name", id)),
+					 psprintf("allow=%s: there is no rule of that name", id),
 					 "Take the name from the finding that is to be silenced.");
 	}
 }
 
 static int
-lint_compare(const ListCell *a, const ListCell *b)
+lint_compare(const void *a, const void *b)
 {
-	const LintFinding *x = lfirst(a);
-	const LintFinding *y = lfirst(b);
+	const LintFinding *x = a;
+	const LintFinding *y = b;
 
 	return x->statement != y->statement ? x->statement - y->statement :
-		(int) y->level - (int) x->level;
+		(int) y->message->level - (int) x->message->level;
 }
 
 /*
- * Ends it: a list of LintFinding in the order of the statements, the gravest
- * of a statement first.
+ * Ends it: the findings in the order of the statements, the gravest of a
+ * statement first.
  */
-List *
+const LintFindings *
 lint_end(Lint *lint)
 {
 	MemoryContext old = MemoryContextSwitchTo(lint->scratch);
@@ -831,8 +797,8 @@ lint_end(Lint *lint)
 	lint_judge_allow(lint);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lint->scratch);
-	list_sort(lint->findings, lint_compare);
-	return lint->findings;
+	qsort(lint->findings.items, lint->findings.n, sizeof(LintFinding), lint_compare);
+	return &lint->findings;
 }
 
 /* Parses and looks at every statement. */
@@ -862,7 +828,7 @@ lint_statements(Lint *lint, Script *script, const Shape *shape)
  * shape_read_each() for both at once. The findings live in the current memory
  * context.
  */
-List *
+const LintFindings *
 lint_script(Script *script, const Shape *shape, const Settings *settings)
 {
 	Lint	   *lint = lint_begin(script, settings);

@@ -7,7 +7,10 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "errors.h"
 #include "lint_internal.h"
@@ -50,7 +53,7 @@ lint_is_bare_parent(Lint *lint, LintRelation *rel)
 }
 
 static bool
-lint_is_allowed(Lint *lint, const char *rule)
+finding_is_allowed(Lint *lint, const char *rule)
 {
 	ListCell   *lc;
 
@@ -58,70 +61,116 @@ lint_is_allowed(Lint *lint, const char *rule)
 	{
 		if (strcmp(lfirst(lc), rule) == 0)
 		{
-			lint->allowed = lint_append(lint, lint->allowed, unconstify(char *, rule));
+			if (!list_member_ptr(lint->allowed, rule))
+				lint->allowed = lint_append(lint, lint->allowed, unconstify(char *, rule));
 			return true;
 		}
 	}
 	return false;
 }
 
-/*
- * Adds a finding, unless allow silences its rule. statement -1: of the script's
- * head. What it is given lives as long as the lint.
- */
-void
-lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
-		 char *relation, const char *lock_mode, char *message, const char *advice)
+static void
+finding_add(Lint *lint, int statement, int line, LintMessage *message)
 {
+	LintFindings *findings = &lint->findings;
 	LintFinding *finding;
 
-	if (lint_is_allowed(lint, rule))
-		return;
-	finding = lint_alloc(lint, sizeof(LintFinding));
-	finding->rule = rule;
+	if (findings->n == findings->room)
+	{
+		findings->room = Max(findings->room * 2, 16);
+		findings->items = findings->items == NULL ?
+			MemoryContextAlloc(lint->context, findings->room * sizeof(LintFinding)) :
+			repalloc_huge(findings->items, findings->room * sizeof(LintFinding));
+	}
+	finding = &findings->items[findings->n++];
 	finding->statement = statement;
 	finding->line = line;
-	finding->level = level;
-	finding->relation = relation;
-	finding->lock_mode = lock_mode;
 	finding->message = message;
-	finding->advice = advice;
-	lint->findings = lint_append(lint, lint->findings, finding);
+	message->findings++;
 }
 
-static char *
-finding_join(Lint *lint, const char *const *parts, int n)
+/* A message of these parts; *at: where the part number `which` stands in it. */
+static LintMessage *
+finding_message(Lint *lint, const char *const *parts, int n, int which, const char **at)
 {
 	size_t		lengths[9];
-	size_t		total = 1;
-	char	   *result;
+	size_t		total = 0;
+	LintMessage *message = lint_alloc(lint, sizeof(LintMessage));
 	char	   *end;
 
 	Assert(n <= (int) lengthof(lengths));
 	for (int i = 0; i < n; i++)
 		total += lengths[i] = strlen(parts[i]);
-	result = end = MemoryContextAlloc(lint->context, total);
+	message->text = lint_alloc(lint, VARHDRSZ + total + 1);
+	SET_VARSIZE(message->text, VARHDRSZ + total);
+	end = VARDATA(message->text);
 	for (int i = 0; i < n; i++)
 	{
+		if (i == which)
+			*at = end;
 		memcpy(end, parts[i], lengths[i]);
 		end += lengths[i];
 	}
-	*end = '\0';
-	return result;
+	return message;
+}
+
+/*
+ * Adds a finding, unless allow silences its rule. statement -1: of the script's
+ * head. The message is copied, what else it is given lives as long as the lint.
+ */
+void
+lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
+		 const char *relation, const char *lock_mode, const char *message, const char *advice)
+{
+	LintMessage *made;
+
+	if (finding_is_allowed(lint, rule))
+		return;
+	made = finding_message(lint, &message, 1, -1, NULL);
+	made->rule = rule;
+	made->level = level;
+	made->relation = relation;
+	made->lock_mode = lock_mode;
+	made->advice = advice;
+	finding_add(lint, statement, line, made);
+}
+
+/* Where a message of a rule about a relation is kept. */
+static LintSaid *
+finding_said(Lint *lint, const LintRule *rule, const char *relation)
+{
+	uintptr_t	place = ((uintptr_t) rule) / sizeof(LintRule) + ((uintptr_t) relation) / MAXIMUM_ALIGNOF;
+
+	return &lint->said[place % LINT_SAID];
+}
+
+static bool
+finding_has_detail(const LintSaid *said, const char *detail)
+{
+	if (detail == NULL || said->detail == NULL)
+		return detail == said->detail;
+	return strlen(detail) == said->detail_length &&
+		memcmp(detail, said->detail, said->detail_length) == 0;
 }
 
 /*
  * Adds a finding about a statement at a given level. With a lock its message
  * is "LOCK on relation (size) rule's message; detail", else
- * "detail: rule's message".
+ * "detail: rule's message". Large scripts say the same again and again: what was
+ * said lately is looked for first.
  */
 void
 lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 			 LOCKMODE lock, const char *detail)
 {
 	Lint	   *lint = c->lint;
-	char	   *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
-	char	   *message;
+	const char *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
+	const char *size = NULL;
+	const char *lock_mode;
+	LintSaid   *said;
+
+	if (finding_is_allowed(lint, c->rule->id))
+		return;
 
 	/* Of an ALTER TABLE's parts the strongest lock is taken, for all of them. */
 	if (lock != NoLock && c->cmd != NULL && rel == c->rel && lock < lint->alter_lock)
@@ -132,25 +181,38 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 						  "another part of the statement wants this lock, so that reads wait too" :
 						  "another part of the statement wants this lock");
 	}
-	/* Put together by hand: a format costs more than the rule did. */
-	if (lock != NoLock && rel != NULL)
+	lock_mode = lint_lock_name(lock);
+	if (lock != NoLock && rel != NULL && lint_has_rows(lint, rel))
+		size = lint_size_text(lint, rel);
+	said = finding_said(lint, c->rule, name);
+	if (said->rule != c->rule || said->relation != name || said->size != size ||
+		said->message->lock_mode != lock_mode || said->message->level != level ||
+		!finding_has_detail(said, detail))
 	{
-		bool		has_rows = lint_has_rows(lint, rel);
-		const char *const parts[] = {lint_lock_name(lock), " on ", name,
-			has_rows ? " (" : "", has_rows ? lint_size_text(lint, rel) : "", has_rows ? ") " : " ",
+		/* Put together by hand: a format costs more than the rule did. */
+		const char *const with_lock[] = {lock_mode, " on ", name,
+			size == NULL ? " " : " (", size == NULL ? "" : size, size == NULL ? "" : ") ",
 			c->rule->message, detail == NULL ? "" : "; ", detail == NULL ? "" : detail};
-
-		message = finding_join(lint, parts, lengthof(parts));
-	}
-	else
-	{
-		const char *const parts[] = {detail == NULL ? "" : detail, detail == NULL ? "" : ": ",
+		const char *const without[] = {detail == NULL ? "" : detail, detail == NULL ? "" : ": ",
 			c->rule->message};
+		LintMessage *message = lock != NoLock && rel != NULL ?
+			finding_message(lint, with_lock, lengthof(with_lock), 8, &said->detail) :
+			finding_message(lint, without, lengthof(without), 0, &said->detail);
 
-		message = finding_join(lint, parts, lengthof(parts));
+		message->rule = c->rule->id;
+		message->level = level;
+		message->relation = name;
+		message->lock_mode = lock_mode;
+		message->advice = c->rule->advice;
+		said->rule = c->rule;
+		said->relation = name;
+		said->size = size;
+		said->detail_length = detail == NULL ? 0 : strlen(detail);
+		if (detail == NULL)
+			said->detail = NULL;
+		said->message = message;
 	}
-	lint_add(lint, c->rule->id, statement, lint->script->statements[statement].line,
-			 level, name, lint_lock_name(lock), message, c->rule->advice);
+	finding_add(lint, statement, lint->script->statements[statement].line, said->message);
 }
 
 /*
@@ -224,8 +286,8 @@ lint_append_finding(StringInfo buf, const LintFinding *finding, const char *leve
 		appendStringInfoChar(buf, '\n');
 	if (finding->statement >= 0)
 		appendStringInfo(buf, "statement %d, ", finding->statement + 1);
-	appendStringInfo(buf, "line %d: %s%s: %s", finding->line, level, finding->rule,
-					 finding->message);
+	appendStringInfo(buf, "line %d: %s%s: %s", finding->line, level, finding->message->rule,
+					 VARDATA(finding->message->text));
 }
 
 /*
@@ -233,43 +295,43 @@ lint_append_finding(StringInfo buf, const LintFinding *finding, const char *leve
  * for notices), unless they have been warned of; or TM007 where one is an error.
  */
 void
-lint_report(Script *script, List *findings, const Settings *settings, bool warned)
+lint_report(Script *script, const LintFindings *findings, const Settings *settings, bool warned)
 {
 	StringInfoData errors;
 	int			n_errors = 0;
 	const char *advice = NULL;
 	const char *rule = NULL;
-	ListCell   *lc;
 
 	if (settings->lint == SETTINGS_ALLOW)
 		return;
 
 	initStringInfo(&errors);
-	foreach(lc, findings)
+	for (int i = 0; i < findings->n; i++)
 	{
-		const LintFinding *finding = lfirst(lc);
+		const LintFinding *finding = &findings->items[i];
+		const LintMessage *message = finding->message;
 
-		if (finding->level == LINT_ERROR && settings->lint == SETTINGS_ERROR)
+		if (message->level == LINT_ERROR && settings->lint == SETTINGS_ERROR)
 		{
 			n_errors++;
 			lint_append_finding(&errors, finding, "");
 			if (advice == NULL)
 			{
-				advice = finding->advice;
-				rule = finding->rule;
+				advice = message->advice;
+				rule = message->rule;
 			}
 		}
-		else if (finding->level != LINT_NOTICE && !warned)
+		else if (message->level != LINT_NOTICE && !warned)
 		{
 			StringInfoData line;
 
 			initStringInfo(&line);
 			lint_append_finding(&line, finding,
-								finding->level == LINT_ERROR ? "error: " : "warning: ");
+								message->level == LINT_ERROR ? "error: " : "warning: ");
 			ereport(WARNING,
 					(errcode(TAPMIG_ERRCODE_LINT),
 					 errmsg("%s", line.data),
-					 errhint("%s", finding->advice)));
+					 errhint("%s", message->advice)));
 			pfree(line.data);
 		}
 	}
@@ -283,4 +345,75 @@ lint_report(Script *script, List *findings, const Settings *settings, bool warne
 				 errhint("%s Or write \"-- tapmig: allow=%s\" at the head of the script.",
 						 advice, rule)));
 	pfree(errors.data);
+}
+
+/* ---- rows */
+
+/* Texts of C that have been made texts of SQL, by their addresses. */
+typedef struct FindingText
+{
+	const char *from;
+	Datum		made;
+} FindingText;
+
+#define FINDING_TEXTS 32
+
+static Datum
+finding_text(FindingText *texts, const char *from)
+{
+	FindingText *kept = &texts[((uintptr_t) from) / MAXIMUM_ALIGNOF % FINDING_TEXTS];
+
+	if (kept->from != from)
+	{
+		kept->made = CStringGetTextDatum(from);
+		kept->from = from;
+	}
+	return kept->made;
+}
+
+/*
+ * Adds the findings to the rows of tapmig.lint. Of a message that several share,
+ * one row is formed, and the place written into it for each of them.
+ */
+void
+lint_put_rows(const LintFindings *findings, Tuplestorestate *rows, TupleDesc desc)
+{
+	FindingText texts[FINDING_TEXTS] = {{NULL, (Datum) 0}};
+
+	for (int i = 0; i < findings->n; i++)
+	{
+		const LintFinding *finding = &findings->items[i];
+		LintMessage *message = finding->message;
+		Datum		values[8] = {0};
+		bool		nulls[8] = {0};
+		int32	   *place;
+
+		CHECK_FOR_INTERRUPTS();
+		if (message->row == NULL)
+		{
+			nulls[0] = finding->statement < 0;
+			values[0] = Int32GetDatum(finding->statement + 1);
+			values[1] = Int32GetDatum(finding->line);
+			values[2] = finding_text(texts, message->rule);
+			values[3] = finding_text(texts, lint_level_name(message->level));
+			nulls[4] = message->relation == NULL;
+			values[4] = nulls[4] ? (Datum) 0 : finding_text(texts, message->relation);
+			nulls[5] = message->lock_mode == NULL;
+			values[5] = nulls[5] ? (Datum) 0 : finding_text(texts, message->lock_mode);
+			values[6] = PointerGetDatum(message->text);
+			values[7] = finding_text(texts, message->advice);
+			if (message->findings == 1)
+			{
+				tuplestore_putvalues(rows, desc, values, nulls);
+				continue;
+			}
+			message->row = heap_form_tuple(desc, values, nulls);
+		}
+
+		/* The first two columns; a finding without a statement shares nothing. */
+		place = (int32 *) ((char *) message->row->t_data + message->row->t_data->t_hoff);
+		place[0] = finding->statement + 1;
+		place[1] = finding->line;
+		tuplestore_puttuple(rows, message->row);
+	}
 }

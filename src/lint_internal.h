@@ -18,6 +18,7 @@
 /* ---- the state of the script: lint_state.c, lint_relation.c, lint_catalog.c */
 
 typedef struct LintRelation LintRelation;
+typedef struct LintRule LintRule;
 
 /* A column as the script finds it at this statement. */
 typedef struct LintColumn
@@ -252,13 +253,30 @@ typedef struct LintOutside
 	int			statement;
 } LintOutside;
 
+/* A message that was made lately; see lint_find_at(). */
+typedef struct LintSaid
+{
+	const LintRule *rule;		/* NULL: free */
+	const char *relation;
+	const char *size;			/* NULL: not told */
+	const char *detail;			/* within the message; NULL: none */
+	size_t		detail_length;
+	LintMessage *message;
+} LintSaid;
+
+#define LINT_SAID 16
+
 struct Lint
 {
 	Script	   *script;
 	MemoryContext context;		/* lives as long as the findings */
 	MemoryContext scratch;		/* of one statement */
 	int			lint_rows;
-	List	   *findings;
+	char	   *room;			/* for lint_alloc() ... */
+	char	   *room_end;		/* ... and lint_alloc_text() */
+	Size		block_size;
+	LintFindings findings;
+	LintSaid	said[LINT_SAID];
 	List	   *allow;
 	List	   *allowed;		/* rules that allow has silenced */
 
@@ -372,7 +390,7 @@ typedef enum LintScale
 
 typedef struct LintCheck LintCheck;
 
-typedef struct LintRule
+struct LintRule
 {
 	const char *id;
 	LintScale	scale;
@@ -384,7 +402,7 @@ typedef struct LintRule
 	void		(*check) (LintCheck *c);
 	const char *message;
 	const char *advice;
-} LintRule;
+};
 
 /* What a check gets: the rule, the statement, its table. */
 struct LintCheck
@@ -407,12 +425,15 @@ extern const LintRule lint_rules_drop[];
 extern const LintRule lint_rules_object[];
 extern const LintRule lint_rules_script[];
 
-/* lint.c; what these allocate lives as long as the lint */
+/* lint.c */
+extern void lint_analysis(Lint *lint);
+
+/* lint_memory.c: what these allocate lives as long as the lint */
 extern void *lint_alloc(Lint *lint, Size size);
+extern char *lint_alloc_text(Lint *lint, Size size);
 extern char *lint_strdup(Lint *lint, const char *text);
 extern List *lint_append(Lint *lint, List *list, void *element);
 extern List *lint_append_int(Lint *lint, List *list, int element);
-extern void lint_analysis(Lint *lint);
 
 /* lint_finding.c */
 extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,
@@ -420,8 +441,8 @@ extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,
 extern void lint_find_at(LintCheck *c, int statement, LintLevel level,
 						 LintRelation *rel, LOCKMODE lock, const char *detail);
 extern void lint_add(Lint *lint, const char *rule, int statement, int line,
-					 LintLevel level, char *relation, const char *lock_mode,
-					 char *message, const char *advice);
+					 LintLevel level, const char *relation, const char *lock_mode,
+					 const char *message, const char *advice);
 extern bool lint_is_large(Lint *lint, LintRelation *rel);
 extern bool lint_was_large(Lint *lint, LintRelation *rel);
 extern bool lint_is_bare_parent(Lint *lint, LintRelation *rel);

@@ -387,7 +387,6 @@ tapmig_lint(PG_FUNCTION_ARGS)
 	Settings	settings;
 	Script	   *script;
 	Lint	   *lint;
-	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	settings_read(&settings, NULL);
@@ -395,25 +394,7 @@ tapmig_lint(PG_FUNCTION_ARGS)
 	script_read(script);
 	lint = lint_begin(script, &settings);
 	shape_read_each(script, lint_statement, lint);
-	foreach(lc, lint_end(lint))
-	{
-		LintFinding *finding = lfirst(lc);
-		Datum		values[8];
-		bool		nulls[8] = {0};
-
-		nulls[0] = finding->statement < 0;
-		values[0] = Int32GetDatum(finding->statement + 1);
-		values[1] = Int32GetDatum(finding->line);
-		values[2] = CStringGetTextDatum(finding->rule);
-		values[3] = CStringGetTextDatum(lint_level_name(finding->level));
-		nulls[4] = finding->relation == NULL;
-		values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(finding->relation);
-		nulls[5] = finding->lock_mode == NULL;
-		values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(finding->lock_mode);
-		values[6] = CStringGetTextDatum(finding->message);
-		values[7] = CStringGetTextDatum(finding->advice);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
+	lint_put_rows(lint_end(lint), rsinfo->setResult, rsinfo->setDesc);
 	return (Datum) 0;
 }
 
