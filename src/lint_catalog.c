@@ -750,6 +750,13 @@ size_add(LintSize *size, Oid oid, char relkind, bool believe)
 	UnlockRelationOid(oid, AccessShareLock);
 }
 
+/* Whether a relation's children count: the statement means them, or it has no rows of its own. */
+static bool
+size_is_of_all(Lint *lint, LintRelation *rel)
+{
+	return lint->inherit || rel->relkind == RELKIND_PARTITIONED_TABLE;
+}
+
 /*
  * The relation's size, read once: with its children where the statement under
  * way means them, and always for a partitioned table.
@@ -757,38 +764,38 @@ size_add(LintSize *size, Oid oid, char relkind, bool believe)
 const LintSize *
 lint_size(Lint *lint, LintRelation *rel)
 {
+	static const LintSize nothing = {0, 0, true};
+	LintSizes  *sizes = rel->sizes;
 	List	   *children;
 	ListCell   *lc;
 
-	if (!rel->have_size || (rel->n_children > 0 && rel->sizes_age != lint->sizes_age))
+	if (!OidIsValid(rel->oid))
+		return &nothing;
+	if (sizes == NULL || (rel->n_children > 0 && sizes->age != lint->sizes_age))
 	{
-		rel->have_size = true;
-		rel->sizes_age = lint->sizes_age;
-		rel->size_texts[0] = rel->size_texts[1] = NULL;
-		memset(&rel->alone, 0, sizeof(LintSize));
-		rel->alone.empty = rel->with_children.empty = true;
-		if (OidIsValid(rel->oid))
+		if (sizes == NULL)
+			sizes = rel->sizes = lint_alloc(lint, sizeof(LintSizes));
+		memset(sizes, 0, sizeof(LintSizes));
+		sizes->age = lint->sizes_age;
+		sizes->alone.empty = sizes->with_children.empty = true;
+		lint_analysis(lint);
+		children = lint_children(lint, rel);
+		rel->n_children = list_length(children);
+		size_add(&sizes->alone, rel->oid, rel->relkind, false);
+		sizes->with_children = sizes->alone;
+		foreach(lc, children)
 		{
-			lint_analysis(lint);
-			children = lint_children(lint, rel);
-			rel->n_children = list_length(children);
-			size_add(&rel->alone, rel->oid, rel->relkind, false);
-			rel->with_children = rel->alone;
-			foreach(lc, children)
-			{
-				LintRelation *child = lint->sizes_age == 0 ? NULL :
-					lint_relation_by_oid(lint, lfirst_oid(lc));
+			LintRelation *child = lint->sizes_age == 0 ? NULL :
+				lint_relation_by_oid(lint, lfirst_oid(lc));
 
-				CHECK_FOR_INTERRUPTS();
-				if (child != NULL && child->emptied)
-					continue;
-				size_add(&rel->with_children, lfirst_oid(lc), '\0',
-						 rel->n_children > LINT_OPEN_PARTITIONS);
-			}
+			CHECK_FOR_INTERRUPTS();
+			if (child != NULL && child->emptied)
+				continue;
+			size_add(&sizes->with_children, lfirst_oid(lc), '\0',
+					 rel->n_children > LINT_OPEN_PARTITIONS);
 		}
 	}
-	return lint->inherit || rel->relkind == RELKIND_PARTITIONED_TABLE ?
-		&rel->with_children : &rel->alone;
+	return size_is_of_all(lint, rel) ? &sizes->with_children : &sizes->alone;
 }
 
 static char *
@@ -816,12 +823,13 @@ size_count_text(double n, const char *one)
 					n == 1 ? "" : strcmp(one, "index") == 0 ? "es" : "s");
 }
 
-/* "12 GB, 41 M rows, 3 indexes"; lives as long as the lint. */
+/* "12 GB, 41 M rows, 3 indexes", of an old relation; lives as long as the lint. */
 char *
 lint_size_text(Lint *lint, LintRelation *rel)
 {
 	const LintSize *size = lint_size(lint, rel);
-	char	  **text = &rel->size_texts[size == &rel->alone ? 0 : 1];
+	bool		all = size_is_of_all(lint, rel);
+	char	  **text = &rel->sizes->texts[all ? 1 : 0];
 	const char *children = "";
 	int			n_indexes = 0;
 	ListCell   *lc;
@@ -830,7 +838,7 @@ lint_size_text(Lint *lint, LintRelation *rel)
 		return *text;
 	foreach(lc, lint_indexes(lint, rel))
 		n_indexes += OidIsValid(((LintIndex *) lfirst(lc))->oid);
-	if (rel->n_children > 0 && size != &rel->alone)
+	if (rel->n_children > 0 && all)
 		children = psprintf("%s, ", size_count_text(rel->n_children,
 													rel->relkind == RELKIND_PARTITIONED_TABLE ?
 													"partition" : "child table"));

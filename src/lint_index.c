@@ -11,7 +11,6 @@
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
-#include "nodes/makefuncs.h"
 #include "parser/parse_target.h"
 
 #include "lint_internal.h"
@@ -89,13 +88,10 @@ index_name(Lint *lint, LintRelation *rel, const char *columns)
 void
 lint_index_make(Lint *lint, LintRelation *rel, LintIndex *index)
 {
-	RangeVar   *name = makeRangeVar(rel->schema, index->name, -1);
-
-	name->relpersistence = rel->persistence;
-	index->made = lint_relation_make(lint, name, rel->relkind == RELKIND_PARTITIONED_TABLE ?
-									 RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
-	if (index->made != NULL)
-		index->made->table = rel;
+	index->made = lint_relation_make_at(lint, rel->schema, index->name, rel->persistence,
+										rel->relkind == RELKIND_PARTITIONED_TABLE ?
+										RELKIND_PARTITIONED_INDEX : RELKIND_INDEX);
+	index->made->table = rel;
 }
 
 /* An index is dropped, by itself or with what it belongs to: its name is free. */

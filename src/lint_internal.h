@@ -74,9 +74,19 @@ typedef struct LintSize
 	bool		empty;
 } LintSize;
 
+/* A relation's size, read once: alone, and with all that inherits from it. */
+typedef struct LintSizes
+{
+	LintSize	alone;
+	LintSize	with_children;
+	char	   *texts[2];		/* of both, for messages; NULL: not asked for yet */
+	int			age;			/* lint->sizes_age of then */
+} LintSizes;
+
+/* Large scripts make many: what is small stands together. */
 struct LintRelation
 {
-	char	   *schema;
+	const char *schema;
 	char	   *name;			/* both as they are at this statement */
 	Oid			oid;			/* InvalidOid: made by this script */
 	char		relkind;
@@ -86,50 +96,41 @@ struct LintRelation
 	bool		emptied;		/* truncated by this script */
 	bool		filled;			/* the script has put rows into it */
 	bool		deleted;		/* ... or has deleted all that were in it */
-	int			unfilled_since; /* REFRESH ... WITH NO DATA, from 1; 0: none */
-	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
-	int			renamed_step;	/* renamed in this step, from 1; 0: not */
-	List	   *policies;		/* names of those that this script gave it */
 	bool		untyped;		/* ALTER TABLE ... NOT OF */
 	bool		replaced;		/* a view, by CREATE OR REPLACE */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
 	bool		has_labels;		/* new, with a column of an enum that the script adds to */
+	bool		has_children;	/* has had some, in the catalogs */
+	bool		is_partition;	/* in the catalogs */
+	bool		detached;		/* the script has taken it from its parent */
+	bool		have_columns;	/* all that the catalogs have */
+	bool		have_constraints;
+	bool		have_indexes;
+	bool		have_dependents;
+	bool		have_keys_to;
+	int			unfilled_since; /* REFRESH ... WITH NO DATA, from 1; 0: none */
+	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
+	int			renamed_step;	/* renamed in this step, from 1; 0: not */
 	LOCKMODE	held;			/* strongest lock so far ... */
 	int			held_step;		/* ... in this step */
 	int			held_since;		/* the statement that took it */
 	int			attnum;			/* last number given to a column of this script */
 	int			made_step;
+	int			column_lookups;
+	int			n_children;		/* known with the sizes */
+	int			label_age;
+	char	   *label;			/* what messages call it, once it was asked for */
+	LintSizes  *sizes;			/* NULL: not read */
 	List	   *columns;		/* LintColumn, those that were looked at */
 	HTAB	   *column_names;	/* the same by name, where they are many */
-	int			column_lookups;
-	bool		have_columns;	/* all that the catalogs have */
-	bool		have_constraints;
 	List	   *constraints;
-	bool		have_indexes;
 	List	   *indexes;
 	PartitionSpec *partition_by;	/* of a new one */
 	LintRelation *table;		/* of a new index */
-
-	bool		is_partition;	/* in the catalogs */
-	bool		detached;		/* the script has taken it from its parent */
 	List	   *attached;		/* LintRelation: the script has given it these */
-	bool		has_children;	/* has had some, in the catalogs */
-	bool		have_dependents;
+	List	   *policies;		/* names of those that this script gave it */
 	List	   *dependents;		/* LintDependent, by the column that is used */
-	bool		have_keys_to;
 	List	   *keys_to;		/* oids of the foreign keys that refer to it */
-
-	/* Its size, read once: alone, and with all that inherits from it. */
-	bool		have_size;
-	int			sizes_age;		/* lint->sizes_age of then */
-	LintSize	alone;
-	LintSize	with_children;
-	int			n_children;
-
-	/* What messages say, once it was asked for. */
-	char	   *size_texts[2];	/* alone, with children */
-	char	   *label;
-	int			label_age;
 };
 
 /* What depends on a relation, or on one of its columns. */
@@ -169,7 +170,7 @@ typedef struct LintForeignKey
 /* What a rename or SET SCHEMA left behind; judged at the end of its step. */
 typedef struct LintRename
 {
-	char	   *schema;			/* the old name */
+	const char *schema;			/* the old name */
 	char	   *name;
 	LintRelation *rel;
 	LintColumn *column;			/* of it, where that was renamed; NULL */
@@ -309,8 +310,9 @@ struct Lint
 	Oid			last_schema_oid;
 
 	LintNames	catalog_names[LINT_NAMES_KINDS];
-	HTAB	   *relations;		/* by schema and name */
-	HTAB	   *relations_by_oid;	/* of the catalogs' */
+	struct lint_names_to_hash *relations;	/* by schema and name */
+	struct lint_oids_to_hash *relations_by_oid; /* of the catalogs' */
+	const char *kept_schema;	/* the last schema's name that was copied */
 	HTAB	   *schemas;		/* that the script has made, dropped or renamed */
 	int			paths;			/* changes when the search_path may */
 	int			names[LINT_NAME_BUCKETS];	/* ... when one of these names is another's */
@@ -513,6 +515,8 @@ extern void lint_schema_rename(Lint *lint, const char *from, const char *to);
 extern void lint_schema_make(Lint *lint, const char *name);
 extern void lint_schema_drop(Lint *lint, const char *name);
 extern bool lint_schema_is_new(Lint *lint, const char *name);
+extern LintRelation *lint_relation_make_at(Lint *lint, const char *schema, char *name,
+										   char persistence, char relkind);
 extern LintRelation *lint_relation_make(Lint *lint, const RangeVar *name, char relkind);
 extern void lint_relation_drop(Lint *lint, LintRelation *rel);
 extern void lint_relations_commit(Lint *lint);

@@ -29,8 +29,8 @@
 
 typedef struct LintRelationKey
 {
-	char		schema[NAMEDATALEN];
-	char		name[NAMEDATALEN];
+	const char *schema;			/* both live as long as the lint */
+	const char *name;
 } LintRelationKey;
 
 /* rel is NULL where the script has made the name free. */
@@ -38,57 +38,68 @@ typedef struct LintRelationEntry
 {
 	LintRelationKey key;
 	LintRelation *rel;
+	uint32		hash;
+	char		status;
 } LintRelationEntry;
 
-static uint32
-relation_hash(const void *key, Size size)
+static inline uint32
+relation_name_hash(const char *name)
 {
-	const LintRelationKey *k = key;
-
-	return hash_bytes((const unsigned char *) k->name, strlen(k->name));
+	return hash_bytes((const unsigned char *) name, strlen(name));
 }
 
-static int
-relation_match(const void *a, const void *b, Size size)
-{
-	const LintRelationKey *x = a;
-	const LintRelationKey *y = b;
+#define SH_PREFIX		lint_names_to
+#define SH_ELEMENT_TYPE	LintRelationEntry
+#define SH_KEY_TYPE		LintRelationKey
+#define SH_KEY			key
+#define SH_HASH_KEY(tb, key)	relation_name_hash((key).name)
+#define SH_EQUAL(tb, a, b)	(strcmp((a).name, (b).name) == 0 && strcmp((a).schema, (b).schema) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a)	(a)->hash
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
-	return strcmp(x->name, y->name) != 0 || strcmp(x->schema, y->schema) != 0;
-}
-
+/* The entry of a name, which is used before another one is entered; or NULL. */
 static LintRelationEntry *
-relation_entry(Lint *lint, const char *schema, const char *name, bool enter)
+relation_entry(Lint *lint, const char *schema, const char *name)
 {
-	LintRelationKey key;
+	LintRelationKey key = {schema, name};
+
+	return lint->relations == NULL ? NULL : lint_names_to_lookup(lint->relations, key);
+}
+
+/* The same; made where it is not there. The names live as long as the lint. */
+static LintRelationEntry *
+relation_enter(Lint *lint, const char *schema, const char *name)
+{
+	LintRelationKey key = {schema, name};
 	bool		found;
 	LintRelationEntry *entry;
 
-	strlcpy(key.schema, schema, NAMEDATALEN);
-	strlcpy(key.name, name, NAMEDATALEN);
 	if (lint->relations == NULL)
-	{
-		HASHCTL		ctl;
-
-		ctl.keysize = sizeof(LintRelationKey);
-		ctl.entrysize = sizeof(LintRelationEntry);
-		ctl.hcxt = lint->context;
-		ctl.hash = relation_hash;
-		ctl.match = relation_match;
-		lint->relations = hash_create("tapmig lint", 64, &ctl,
-									  HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-	}
-	entry = hash_search(lint->relations, &key, enter ? HASH_ENTER : HASH_FIND, &found);
-	if (enter && !found)
+		lint->relations = lint_names_to_create(lint->context, 12, NULL);
+	entry = lint_names_to_insert(lint->relations, key, &found);
+	if (!found)
 		entry->rel = NULL;
 	return entry;
+}
+
+/* A copy of a schema's name; mostly it is the one that was asked for last. */
+static const char *
+relation_keep_schema(Lint *lint, const char *schema)
+{
+	if (lint->kept_schema == NULL || strcmp(lint->kept_schema, schema) != 0)
+		lint->kept_schema = lint_strdup(lint, schema);
+	return lint->kept_schema;
 }
 
 /* A name means something else from now on. */
 static void
 relation_name_changes(Lint *lint, const char *name)
 {
-	lint->names[hash_bytes((const unsigned char *) name, strlen(name)) % LINT_NAME_BUCKETS]++;
+	lint->names[relation_name_hash(name) % LINT_NAME_BUCKETS]++;
 	if (strcmp(lint->last_name, name) == 0)
 		lint->last_name[0] = '\0';
 }
@@ -98,7 +109,7 @@ static int
 relation_name_age(Lint *lint, const char *name)
 {
 	return lint->paths +
-		lint->names[hash_bytes((const unsigned char *) name, strlen(name)) % LINT_NAME_BUCKETS];
+		lint->names[relation_name_hash(name) % LINT_NAME_BUCKETS];
 }
 
 /* ---- the script's schemas */
@@ -370,15 +381,27 @@ lint_schema_of(Lint *lint, List *names, const char **schema, const char **name)
 typedef struct LintOidEntry
 {
 	Oid			oid;
+	char		status;
 	LintRelation *rel;
 } LintOidEntry;
+
+#define SH_PREFIX		lint_oids_to
+#define SH_ELEMENT_TYPE	LintOidEntry
+#define SH_KEY_TYPE		Oid
+#define SH_KEY			oid
+#define SH_HASH_KEY(tb, key)	murmurhash32(key)
+#define SH_EQUAL(tb, a, b)	((a) == (b))
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 /* The relation of the catalogs that was met under that oid, or NULL. */
 static LintRelation *
 relation_met(Lint *lint, Oid oid)
 {
 	LintOidEntry *met = lint->relations_by_oid == NULL ? NULL :
-		hash_search(lint->relations_by_oid, &oid, HASH_FIND, NULL);
+		lint_oids_to_lookup(lint->relations_by_oid, oid);
 
 	return met == NULL ? NULL : met->rel;
 }
@@ -389,9 +412,9 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 {
 	Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
-	LintOidEntry *met;
+	bool		found;
 
-	rel->schema = lint_strdup(lint, schema);
+	rel->schema = relation_keep_schema(lint, schema);
 	rel->name = lint_strdup(lint, NameStr(form->relname));
 	rel->oid = form->oid;
 	rel->relkind = form->relkind;
@@ -400,19 +423,10 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	rel->is_partition = form->relispartition;
 	rel->attnum = MaxHeapAttributeNumber;
 	rel->made_step = -1;
-	relation_entry(lint, schema, rel->name, true)->rel = rel;
+	relation_enter(lint, rel->schema, rel->name)->rel = rel;
 	if (lint->relations_by_oid == NULL)
-	{
-		HASHCTL		ctl;
-
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(LintOidEntry);
-		ctl.hcxt = lint->context;
-		lint->relations_by_oid = hash_create("tapmig lint oids", 64, &ctl,
-											 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	met = hash_search(lint->relations_by_oid, &rel->oid, HASH_ENTER, NULL);
-	met->rel = rel;
+		lint->relations_by_oid = lint_oids_to_create(lint->context, 12, NULL);
+	lint_oids_to_insert(lint->relations_by_oid, rel->oid, &found)->rel = rel;
 	return rel;
 }
 
@@ -420,7 +434,7 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 LintRelation *
 lint_relation_at(Lint *lint, const char *schema, const char *name)
 {
-	LintRelationEntry *entry = relation_entry(lint, schema, name, false);
+	LintRelationEntry *entry = relation_entry(lint, schema, name);
 	Oid			namespace;
 	HeapTuple	tuple;
 	LintRelation *rel;
@@ -474,7 +488,7 @@ lint_relation_by_oid(Lint *lint, Oid oid)
 
 	if (rel != NULL)
 	{
-		entry = relation_entry(lint, rel->schema, rel->name, false);
+		entry = relation_entry(lint, rel->schema, rel->name);
 		return entry != NULL && entry->rel == rel ? rel : NULL;
 	}
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
@@ -484,7 +498,7 @@ lint_relation_by_oid(Lint *lint, Oid oid)
 	schema = lint_schema_name(lint, form->relnamespace);
 
 	/* Where the name is known, it is another relation's. */
-	if (schema != NULL && relation_entry(lint, schema, NameStr(form->relname), false) == NULL)
+	if (schema != NULL && relation_entry(lint, schema, NameStr(form->relname)) == NULL)
 		rel = relation_from_catalog(lint, tuple, schema);
 	ReleaseSysCache(tuple);
 	return rel;
@@ -574,41 +588,56 @@ lint_relation_to_make(Lint *lint, const RangeVar *name)
 	return schema == NULL ? NULL : lint_relation_at(lint, schema, name->relname);
 }
 
-/* Notes that the script makes a relation; what had the name before is replaced. */
+/*
+ * Notes that the script makes a relation; what had the name before is replaced.
+ * The name lives as long as the lint, temporary relations have the schema pg_temp.
+ */
+LintRelation *
+lint_relation_make_at(Lint *lint, const char *schema, char *name, char persistence,
+					  char relkind)
+{
+	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
+
+	relation_name_changes(lint, name);
+	rel->schema = relation_keep_schema(lint, schema);
+	rel->name = name;
+	rel->relkind = relkind;
+	rel->persistence = persistence;
+	rel->is_new = true;
+	rel->have_constraints = rel->have_indexes = true;
+	rel->made_step = lint->step;
+	relation_enter(lint, rel->schema, rel->name)->rel = rel;
+	return rel;
+}
+
+/* The same by the name that a statement gives it; NULL: it would be made nowhere. */
 LintRelation *
 lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
 {
 	const char *schema = name->schemaname;
-	bool		temp = name->relpersistence == RELPERSISTENCE_TEMP;
-	LintRelation *rel;
+	char		persistence = name->relpersistence;
 
 	if (schema == NULL)
-		schema = temp ? LINT_TEMP : relation_create_schema(lint);
+		schema = persistence == RELPERSISTENCE_TEMP ? LINT_TEMP : relation_create_schema(lint);
 	if (schema == NULL)
 		return NULL;
-	if (strcmp(schema, LINT_TEMP) == 0 && !lint->has_temp)
+	if (strcmp(schema, LINT_TEMP) == 0)
 	{
-		lint->has_temp = true;
-		lint_path_reset(lint);
+		persistence = RELPERSISTENCE_TEMP;
+		if (!lint->has_temp)
+		{
+			lint->has_temp = true;
+			lint_path_reset(lint);
+		}
 	}
-	relation_name_changes(lint, name->relname);
-	rel = lint_alloc(lint, sizeof(LintRelation));
-	rel->schema = lint_strdup(lint, schema);
-	rel->name = lint_strdup(lint, name->relname);
-	rel->relkind = relkind;
-	rel->persistence = strcmp(schema, LINT_TEMP) == 0 ? RELPERSISTENCE_TEMP : name->relpersistence;
-	rel->is_new = true;
-	rel->have_constraints = rel->have_indexes = rel->have_size = true;
-	rel->alone.empty = rel->with_children.empty = true;
-	rel->made_step = lint->step;
-	relation_entry(lint, schema, name->relname, true)->rel = rel;
-	return rel;
+	return lint_relation_make_at(lint, schema, lint_strdup(lint, name->relname), persistence,
+								 relkind);
 }
 
 void
 lint_relation_drop(Lint *lint, LintRelation *rel)
 {
-	LintRelationEntry *entry = relation_entry(lint, rel->schema, rel->name, true);
+	LintRelationEntry *entry = relation_enter(lint, rel->schema, rel->name);
 
 	relation_name_changes(lint, rel->name);
 	if (entry->rel == rel || entry->rel == NULL)
@@ -636,13 +665,13 @@ void
 lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)
 {
 	relation_name_changes(lint, rel->name);
-	relation_entry(lint, rel->schema, rel->name, true)->rel = NULL;
+	relation_enter(lint, rel->schema, rel->name)->rel = NULL;
 	if (schema != NULL)
-		rel->schema = lint_strdup(lint, schema);
+		rel->schema = relation_keep_schema(lint, schema);
 	if (name != NULL)
 		rel->name = lint_strdup(lint, name);
 	relation_name_changes(lint, rel->name);
-	relation_entry(lint, rel->schema, rel->name, true)->rel = rel;
+	relation_enter(lint, rel->schema, rel->name)->rel = rel;
 }
 
 /* Whether its bare name finds it, or would if it were still there. */
@@ -669,9 +698,12 @@ lint_relation_label(Lint *lint, LintRelation *rel)
 
 	if (rel->label == NULL || rel->label_age != age)
 	{
-		rel->label = lint_strdup(lint, relation_is_visible(lint, rel) ?
-								 quote_identifier(rel->name) :
-								 quote_qualified_identifier(rel->schema, rel->name));
+		const char *label = relation_is_visible(lint, rel) ?
+			quote_identifier(rel->name) : quote_qualified_identifier(rel->schema, rel->name);
+
+		/* The same text at the same place: messages are known by it. */
+		if (rel->label == NULL || strcmp(rel->label, label) != 0)
+			rel->label = lint_strdup(lint, label);
 		rel->label_age = age;
 	}
 	return rel->label;
@@ -710,14 +742,14 @@ lint_has_rows(Lint *lint, LintRelation *rel)
 List *
 lint_relations(Lint *lint)
 {
-	HASH_SEQ_STATUS status;
+	lint_names_to_iterator i;
 	LintRelationEntry *entry;
 	List	   *result = NIL;
 
 	if (lint->relations == NULL)
 		return NIL;
-	hash_seq_init(&status, lint->relations);
-	while ((entry = hash_seq_search(&status)) != NULL)
+	lint_names_to_start_iterate(lint->relations, &i);
+	while ((entry = lint_names_to_iterate(lint->relations, &i)) != NULL)
 	{
 		if (entry->rel != NULL)
 			result = lappend(result, entry->rel);

@@ -25,7 +25,8 @@ truncate_empty(Lint *lint, LintRelation *rel)
 static void
 truncate_empty_only(Lint *lint, LintRelation *rel)
 {
-	LintSize   *all = &rel->with_children;
+	LintSize   *all;
+	LintSize   *alone;
 
 	(void) lint_size(lint, rel);
 	if (rel->n_children == 0)
@@ -34,12 +35,14 @@ truncate_empty_only(Lint *lint, LintRelation *rel)
 		return;
 	}
 	lint_hold(lint, rel, AccessExclusiveLock);
-	all->empty = all->empty || all->bytes == rel->alone.bytes;
-	all->rows -= rel->alone.rows;
-	all->bytes -= rel->alone.bytes;
-	rel->alone.rows = rel->alone.bytes = 0;
-	rel->size_texts[0] = rel->size_texts[1] = NULL;
-	rel->alone.empty = true;
+	all = &rel->sizes->with_children;
+	alone = &rel->sizes->alone;
+	all->empty = all->empty || all->bytes == alone->bytes;
+	all->rows -= alone->rows;
+	all->bytes -= alone->bytes;
+	alone->rows = alone->bytes = 0;
+	rel->sizes->texts[0] = rel->sizes->texts[1] = NULL;
+	alone->empty = true;
 	rel->filled = false;
 }
 
