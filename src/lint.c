@@ -174,6 +174,10 @@ typedef struct LintWatch
 static LintWatch *lint_watches = NULL;
 static int	lint_n_watches;
 
+/* Where those of each node begin; more places than there are nodes. */
+#define LINT_NODES 1024
+static int	lint_node_watches[LINT_NODES];
+
 static int
 lint_compare_watches(const void *a, const void *b)
 {
@@ -182,6 +186,15 @@ lint_compare_watches(const void *a, const void *b)
 
 	return x->node != y->node ? (x->node < y->node ? -1 : 1) :
 		x->subtype != y->subtype ? x->subtype - y->subtype : x->order - y->order;
+}
+
+/* The place of a node in lint_node_watches; nodes that no rule watches may share one. */
+static int
+lint_node_place(int node)
+{
+	const int	first = (int) LINT_AFTER_STATEMENT;
+
+	return node < first ? Min(node, LINT_NODES - 5) : LINT_NODES - 4 + node - first;
 }
 
 static void
@@ -212,6 +225,12 @@ lint_make_watches(void)
 		}
 	}
 	qsort(watches, n, sizeof(LintWatch), lint_compare_watches);
+	for (int i = 0, place = 0; place < LINT_NODES; place++)
+	{
+		while (i < n && lint_node_place(watches[i].node) < place)
+			i++;
+		lint_node_watches[place] = i;
+	}
 	lint_n_watches = n;
 	lint_watches = watches;
 }
@@ -220,15 +239,16 @@ lint_make_watches(void)
 static int
 lint_first_watch(int node, int subtype)
 {
-	LintWatch	wanted = {node, subtype, -1, NULL};
-	int			low = 0;
-	int			high = lint_n_watches;
+	int			place = lint_node_place(node);
+	int			low = lint_node_watches[place];
+	int			high = lint_node_watches[place + 1];
 
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;
 
-		if (lint_compare_watches(&lint_watches[middle], &wanted) < 0)
+		if (lint_watches[middle].node < node ||
+			(lint_watches[middle].node == node && lint_watches[middle].subtype < subtype))
 			low = middle + 1;
 		else
 			high = middle;
@@ -761,16 +781,6 @@ lint_judge_allow(Lint *lint)
 	}
 }
 
-static int
-lint_compare(const void *a, const void *b)
-{
-	const LintFinding *x = a;
-	const LintFinding *y = b;
-
-	return x->statement != y->statement ? x->statement - y->statement :
-		(int) y->message->level - (int) x->message->level;
-}
-
 /*
  * Ends it: the findings in the order of the statements, the gravest of a
  * statement first.
@@ -797,7 +807,7 @@ lint_end(Lint *lint)
 	lint_judge_allow(lint);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lint->scratch);
-	qsort(lint->findings.items, lint->findings.n, sizeof(LintFinding), lint_compare);
+	lint_sort_findings(lint);
 	return &lint->findings;
 }
 

@@ -276,6 +276,75 @@ lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock, const char *detail)
 	lint_find_at(c, c->lint->statement, level, rel, lock, detail);
 }
 
+/* Whether a finding comes before another one, which was found before it. */
+static bool
+finding_overtakes(const LintFinding *later, const LintFinding *earlier)
+{
+	return later->statement != earlier->statement ? later->statement < earlier->statement :
+		later->message->level > earlier->message->level;
+}
+
+/* Merges two sorted runs, from `middle` on the second one. */
+static void
+finding_merge(LintFinding *into, const LintFinding *from, int start, int middle, int end)
+{
+	int			left = start;
+	int			right = middle;
+
+	for (int i = start; i < end; i++)
+		into[i] = right == end || (left < middle && !finding_overtakes(&from[right], &from[left])) ?
+			from[left++] : from[right++];
+}
+
+/*
+ * Sorts them by statement, the gravest first, else as they were found. They come
+ * in few sorted runs: of the statements, of the ends of steps, of the script.
+ */
+void
+lint_sort_findings(Lint *lint)
+{
+	LintFindings *findings = &lint->findings;
+	LintFinding *other = NULL;
+	int			n_runs;
+
+	do
+	{
+		int			start = 0;
+
+		n_runs = 0;
+		while (start < findings->n)
+		{
+			int			middle = start + 1;
+			int			end;
+
+			CHECK_FOR_INTERRUPTS();
+			while (middle < findings->n &&
+				   !finding_overtakes(&findings->items[middle], &findings->items[middle - 1]))
+				middle++;
+			if (start == 0 && middle == findings->n)
+				return;
+			for (end = Min(middle + 1, findings->n); end < findings->n; end++)
+			{
+				if (finding_overtakes(&findings->items[end], &findings->items[end - 1]))
+					break;
+			}
+			if (other == NULL)
+				other = MemoryContextAllocHuge(lint->context, findings->n * sizeof(LintFinding));
+			finding_merge(other, findings->items, start, middle, end);
+			start = end;
+			n_runs++;
+		}
+		if (n_runs > 0)
+		{
+			LintFinding *sorted = other;
+
+			other = findings->items;
+			findings->items = sorted;
+			findings->room = findings->n;
+		}
+	} while (n_runs > 1);
+}
+
 /* ---- a script's findings */
 
 /* A finding in one line; level: "error: ", or nothing where all are of one. */

@@ -445,6 +445,7 @@ extern void lint_find_at(LintCheck *c, int statement, LintLevel level,
 extern void lint_add(Lint *lint, const char *rule, int statement, int line,
 					 LintLevel level, const char *relation, const char *lock_mode,
 					 const char *message, const char *advice);
+extern void lint_sort_findings(Lint *lint);
 extern bool lint_is_large(Lint *lint, LintRelation *rel);
 extern bool lint_was_large(Lint *lint, LintRelation *rel);
 extern bool lint_is_bare_parent(Lint *lint, LintRelation *rel);

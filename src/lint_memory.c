@@ -5,9 +5,11 @@
  * A large script leaves some small pieces for each statement, and to touch memory
  * for the first time costs more than what is written there. So they lie side by
  * side in blocks, without headers, and are never freed one by one: no pfree(), no
- * repalloc(). Lists have palloc()'s memory, since they grow.
+ * repalloc().
  */
 #include "postgres.h"
+
+#include <limits.h>
 
 #include "utils/memutils.h"
 
@@ -61,22 +63,51 @@ lint_strdup(Lint *lint, const char *text)
 	return memcpy(lint_alloc_text(lint, size), text, size);
 }
 
-List *
-lint_append(Lint *lint, List *list, void *element)
+/*
+ * A list with room for one more; NIL: a new one. Most have one element. They are
+ * not palloc()'s, so that nothing but lint_append() may add to them, and nothing
+ * may take away from them.
+ */
+static List *
+memory_list(Lint *lint, List *list, NodeTag type)
 {
-	MemoryContext old = MemoryContextSwitchTo(lint->context);
+	ListCell   *cells;
 
-	list = lappend(list, element);
-	MemoryContextSwitchTo(old);
+	if (list == NIL)
+	{
+		list = lint_alloc(lint, offsetof(List, initial_elements) + sizeof(ListCell));
+		list->type = type;
+		list->max_length = 1;
+		list->elements = list->initial_elements;
+	}
+	else if (list->length == list->max_length)
+	{
+		if (list->max_length > INT_MAX / 2)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("too many objects in one script")));
+		cells = lint_alloc(lint, (Size) list->max_length * 2 * sizeof(ListCell));
+		memcpy(cells, list->elements, list->length * sizeof(ListCell));
+		list->elements = cells;
+		list->max_length *= 2;
+	}
 	return list;
 }
 
+/* lappend() */
+List *
+lint_append(Lint *lint, List *list, void *element)
+{
+	list = memory_list(lint, list, T_List);
+	list->elements[list->length++].ptr_value = element;
+	return list;
+}
+
+/* lappend_int() */
 List *
 lint_append_int(Lint *lint, List *list, int element)
 {
-	MemoryContext old = MemoryContextSwitchTo(lint->context);
-
-	list = lappend_int(list, element);
-	MemoryContextSwitchTo(old);
+	list = memory_list(lint, list, T_IntList);
+	list->elements[list->length++].int_value = element;
 	return list;
 }
