@@ -240,8 +240,8 @@ lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 }
 
 /* A CHECK's expression, analyzed; for the proofs, so it lives as long as the lint. */
-Node *
-lint_check_expression(Lint *lint, LintRelation *rel, Node *raw)
+static Node *
+check_expression(Lint *lint, LintRelation *rel, Node *raw)
 {
 	ParseState *pstate;
 	Node	   *expression;
@@ -262,6 +262,110 @@ lint_check_expression(Lint *lint, LintRelation *rel, Node *raw)
 	lint->checked_statement = lint->statement;
 	lint->checked = expression;
 	return expression;
+}
+
+/*
+ * The only whole number that an analyzed comparison has, where it stands alone on
+ * the right side, but for a cast; NULL else.
+ */
+static Const *
+comparison_number(Node *expression)
+{
+	Node	   *right;
+
+	if (!IsA(expression, OpExpr) || list_length(((OpExpr *) expression)->args) != 2)
+		return NULL;
+	right = lsecond(((OpExpr *) expression)->args);
+	if (IsA(right, FuncExpr) && list_length(((FuncExpr *) right)->args) == 1)
+		right = linitial(((FuncExpr *) right)->args);
+	return IsA(right, Const) && ((Const *) right)->consttype == INT4OID && !((Const *) right)->constisnull ?
+		(Const *) right : NULL;
+}
+
+/*
+ * Most CHECKs compare a column with a number, and many of a script differ in the
+ * number only: what analysis makes of them differs in it likewise. NULL: it is no
+ * such CHECK; else what it has in common with the one before, which is made where
+ * need be, and its number.
+ */
+static const LintComparison *
+check_comparison(Lint *lint, LintRelation *rel, Node *raw, int *number)
+{
+	A_Expr	   *e = (A_Expr *) raw;
+	LintComparison *made = lint->comparison;
+	ColumnRef  *ref;
+	A_Const    *value;
+	LintColumn *column;
+	const char *op;
+	Node	   *expression;
+	Const	   *place;
+
+	if (!IsA(e, A_Expr) || e->kind != AEXPR_OP || list_length(e->name) != 1 || e->lexpr == NULL ||
+		!IsA(e->lexpr, ColumnRef) || !IsA(e->rexpr, A_Const))
+		return NULL;
+	ref = (ColumnRef *) e->lexpr;
+	value = (A_Const *) e->rexpr;
+	if (value->isnull || !IsA(&value->val, Integer) || list_length(ref->fields) != 1 ||
+		!IsA(linitial(ref->fields), String))
+		return NULL;
+	column = lint_column(lint, rel, strVal(linitial(ref->fields)));
+	if (column == NULL || !OidIsValid(column->type))
+		return NULL;
+	op = strVal(linitial(e->name));
+	*number = intVal(&value->val);
+	if (made != NULL && made->rel == rel && made->column == column && made->type == column->type &&
+		made->typmod == column->typmod && made->collation == column->collation &&
+		made->paths == lint->paths && strcmp(made->op, op) == 0)
+		return made;
+
+	expression = check_expression(lint, rel, raw);
+	place = comparison_number(expression);
+	if (place == NULL)
+		return NULL;
+	made = lint_alloc(lint, sizeof(LintComparison));
+	made->rel = rel;
+	made->column = column;
+	made->type = column->type;
+	made->typmod = column->typmod;
+	made->collation = column->collation;
+	made->paths = lint->paths;
+	made->op = lint_strdup(lint, op);
+	made->expression = expression;
+	made->number = place;
+	made->is_mutable = contain_mutable_functions(expression);
+	lint->comparison = made;
+	return made;
+}
+
+/* Whether a CHECK calls what is not immutable. */
+bool
+lint_check_is_mutable(Lint *lint, LintRelation *rel, Node *raw)
+{
+	int			number;
+	const LintComparison *comparison = check_comparison(lint, rel, raw, &number);
+
+	return comparison != NULL ? comparison->is_mutable :
+		contain_mutable_functions(check_expression(lint, rel, raw));
+}
+
+/* Notes what a CHECK of the script says. */
+void
+lint_note_check(Lint *lint, LintRelation *rel, LintConstraint *constraint, Node *raw)
+{
+	constraint->comparison = check_comparison(lint, rel, raw, &constraint->number);
+	constraint->expression = constraint->comparison != NULL ? constraint->comparison->expression :
+		check_expression(lint, rel, raw);
+}
+
+/* A CHECK's expression, analyzed, for the caller to change; NULL: not known. */
+Node *
+lint_constraint_expression(const LintConstraint *constraint)
+{
+	if (constraint->stored != NULL)
+		return stringToNode(constraint->stored);
+	if (constraint->comparison != NULL)
+		constraint->comparison->number->constvalue = Int32GetDatum(constraint->number);
+	return copyObject(constraint->expression);
 }
 
 /*
@@ -393,8 +497,7 @@ expression_known(Lint *lint, LintRelation *rel, bool inherited)
 		if (constraint->gone || !constraint->validated || constraint->type != CONSTRAINT_CHECK ||
 			(inherited && !constraint->inherited))
 			continue;
-		expression = constraint->stored != NULL ? stringToNode(constraint->stored) :
-			copyObject(constraint->expression);
+		expression = lint_constraint_expression(constraint);
 		(void) expression_retype(expression, &columns);
 		if (expression != NULL)
 			known = list_concat(known, expression_clauses(lint, expression));

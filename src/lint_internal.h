@@ -8,6 +8,7 @@
 #include "access/attnum.h"
 #include "catalog/objectaddress.h"
 #include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
 #include "storage/lockdefs.h"
 #include "utils/hsearch.h"
 #include "utils/resowner.h"
@@ -36,6 +37,21 @@ typedef struct LintColumn
 	bool		is_new;			/* added by this script */
 } LintColumn;
 
+/* A CHECK that compares a column with a number, whatever the number. */
+typedef struct LintComparison
+{
+	LintRelation *rel;
+	LintColumn *column;
+	Oid			type;			/* the column's, as it was */
+	int32		typmod;
+	Oid			collation;
+	int			paths;			/* lint->paths of then */
+	char	   *op;
+	Node	   *expression;		/* analyzed */
+	Const	   *number;			/* in it */
+	bool		is_mutable;
+} LintComparison;
+
 typedef struct LintConstraint
 {
 	char	   *name;			/* NULL: the server will choose one */
@@ -51,7 +67,9 @@ typedef struct LintConstraint
 	List	   *keys;			/* attribute numbers */
 	List	   *other_keys;
 	char	   *stored;			/* expression of a CHECK as the catalogs have it */
-	Node	   *expression;		/* the same, analyzed; NULL: not known */
+	Node	   *expression;		/* of the script's, analyzed; NULL: not known */
+	const LintComparison *comparison;	/* where it is one, `expression` is the comparison's ... */
+	int			number;			/* ... and this its number */
 } LintConstraint;
 
 typedef struct LintIndex
@@ -361,6 +379,7 @@ struct Lint
 	Node	   *checked_raw;
 	int			checked_statement;
 	Node	   *checked;
+	LintComparison *comparison;	/* the last one */
 
 	LintPending pending[LINT_BATCH];
 	int			n_pending;
@@ -576,7 +595,10 @@ extern bool lint_type_has_labels(Lint *lint, const char *name);
 extern void lint_forbid_calls(void);
 extern void lint_permit_calls(void);
 extern bool lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod);
-extern Node *lint_check_expression(Lint *lint, LintRelation *rel, Node *raw);
+extern bool lint_check_is_mutable(Lint *lint, LintRelation *rel, Node *raw);
+extern void lint_note_check(Lint *lint, LintRelation *rel, LintConstraint *constraint,
+							Node *raw);
+extern Node *lint_constraint_expression(const LintConstraint *constraint);
 extern bool lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 								 LintRelation *rel, Oid type, int32 typmod);
 extern bool lint_implied(Lint *lint, LintRelation *rel, List *test);

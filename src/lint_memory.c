@@ -15,15 +15,21 @@
 
 #include "lint_internal.h"
 
+/*
+ * Blocks grow fast, to the size of the server's own largest ones: only what is used
+ * of a block is real, and malloc() keeps memory for the next call, instead of giving
+ * it back, up to twice the largest block that was ever freed.
+ */
 #define LINT_FIRST_BLOCK	4096
-#define LINT_LARGEST_BLOCK	(1024 * 1024)
+#define LINT_BLOCK_GROWTH	8
+#define LINT_LARGEST_BLOCK	ALLOCSET_DEFAULT_MAXSIZE
 
 /* Begins a block for at least so much; what the one before has left is lost. */
 static void
 memory_begin_block(Lint *lint, Size size)
 {
 	Size		block = lint->block_size == 0 ? LINT_FIRST_BLOCK :
-		Min(lint->block_size * 2, LINT_LARGEST_BLOCK);
+		Min(lint->block_size * LINT_BLOCK_GROWTH, LINT_LARGEST_BLOCK);
 
 	lint->block_size = block;
 	block = Max(block, size);

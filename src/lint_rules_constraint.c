@@ -48,7 +48,7 @@ check_volatile(LintCheck *c)
 	Constraint *con = added_constraint(c, CONSTR_CHECK);
 
 	if (con != NULL && con->raw_expr != NULL && c->rel->oid != InvalidOid &&
-		contain_mutable_functions(lint_check_expression(c->lint, c->rel, con->raw_expr)))
+		lint_check_is_mutable(c->lint, c->rel, con->raw_expr))
 		lint_find(c, c->rel, NoLock,
 				  con->conname == NULL ? "a CHECK" : psprintf("CHECK %s", con->conname));
 }

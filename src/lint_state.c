@@ -228,7 +228,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 			}
 		case CONSTR_CHECK:
 			if (con->raw_expr != NULL)
-				made->expression = lint_check_expression(lint, rel, con->raw_expr);
+				lint_note_check(lint, rel, made, con->raw_expr);
 			break;
 		case CONSTR_NOTNULL:
 			state_set_not_null(lint, rel, keys);

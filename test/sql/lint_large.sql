@@ -76,6 +76,20 @@ SELECT count(*), min(message), max(message) FROM found(
 SELECT * FROM found_after((SELECT string_agg(format('CREATE DOMAIN gone%s AS int CHECK (VALUE > 0);', g), '') FROM generate_series(1, 100) g) ||
 	'CREATE DOMAIN free AS int; ALTER TABLE agents ADD a gone7; ALTER TABLE agents ADD b free; ALTER TABLE agents ADD c lint_other.gone7');
 
+-- What is alike in many statements is worked out once: each keeps its own place, names and numbers.
+SELECT statement, line, level, relation, message FROM tapmig.lint(E'CREATE INDEX a ON agents (id);\nCREATE INDEX b ON agents (id);\n\nCREATE INDEX c ON wide (c1); CREATE INDEX d ON agents (id);
+ALTER TABLE agents RENAME TO people; CREATE INDEX e ON people (id); TRUNCATE people; CREATE INDEX f ON people (id); CREATE INDEX g ON wide (c1)') WHERE rule = 'index-create-not-concurrent';
+SELECT statement, rule, message FROM tapmig.lint('DROP TABLE wide CASCADE; ALTER TABLE agents ADD CONSTRAINT a FOREIGN KEY (code) REFERENCES agents; CREATE INDEX ON agents (name); ALTER TABLE agents ADD CONSTRAINT b FOREIGN KEY (id) REFERENCES agents') WHERE rule LIKE 'fk-%';
+CREATE TABLE ranged (k int) PARTITION BY RANGE (k);
+CREATE TABLE part (k int NOT NULL, at timestamptz, long varchar(9), short varchar(9), fine numeric(6,2), bits varbit(4));
+INSERT INTO part VALUES (12, now(), 'x', 'y', 1, '1');
+SELECT * FROM found_after('ALTER TABLE part ADD CHECK (k < 20), ADD CHECK (k >= 9), ADD CHECK (k >= 10), ADD CHECK (k >= 3); ALTER TABLE ranged ATTACH PARTITION part FOR VALUES FROM (10) TO (20)') WHERE rule LIKE 'partition%';
+SELECT * FROM found_after('ALTER TABLE part ADD CHECK (k < 20), ADD CHECK (k >= 9), ADD CHECK (k >= 3); ALTER TABLE ranged ATTACH PARTITION part FOR VALUES FROM (10) TO (20)') WHERE rule LIKE 'partition%';
+CREATE FUNCTION drifts(timestamptz, int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT $1 > now() - $2 * interval ''1 d''';
+CREATE OPERATOR >>> (FUNCTION = drifts, LEFTARG = timestamptz, RIGHTARG = int);
+SELECT * FROM found_after('ALTER TABLE part ADD CONSTRAINT a CHECK (at >>> 1); ALTER TABLE part ADD CONSTRAINT b CHECK (k > 1); ALTER TABLE part ADD CONSTRAINT c CHECK (at >>> 2); ALTER TABLE part ADD CONSTRAINT d CHECK (at >>> 3)') WHERE rule LIKE '%volatile%';
+SELECT * FROM found_after('ALTER TABLE part ALTER long TYPE varchar(10); ALTER TABLE part ALTER short TYPE varchar(8); ALTER TABLE part ALTER long TYPE varchar(20); ALTER TABLE part ALTER long TYPE varchar; ALTER TABLE part ALTER long TYPE varchar(99); ALTER TABLE part ALTER fine TYPE numeric(8,2); ALTER TABLE part ALTER fine TYPE numeric(9,3); ALTER TABLE part ALTER fine TYPE numeric(5,3); ALTER TABLE part ALTER bits TYPE varbit(5), ALTER short TYPE varchar(9)[]; ALTER TABLE part ALTER bits TYPE varbit(3)') WHERE rule LIKE 'alter-type%';
+
 -- A script that cannot be read, and a cancel, leave no subtransaction behind.
 CREATE TABLE kept (a int);
 DO $$
