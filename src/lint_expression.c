@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
@@ -368,31 +369,10 @@ lint_constraint_expression(const LintConstraint *constraint)
 	return copyObject(constraint->expression);
 }
 
-/*
- * Whether ALTER COLUMN TYPE must write the table anew: what
- * ATColumnChangeRequiresRewrite() asks of the planned conversion.
- */
-bool
-lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
-					 LintRelation *rel, Oid type, int32 typmod)
+/* What ATColumnChangeRequiresRewrite() asks of a planned conversion. */
+static bool
+conversion_rewrites(LintColumn *column, Node *e)
 {
-	ParseState *pstate;
-	Node	   *e;
-
-	lint_analysis(lint);
-	pstate = expression_state(lint, rel);
-	if (transform != NULL)
-		e = transformExpr(pstate, copyObject(transform), EXPR_KIND_ALTER_COL_TRANSFORM);
-	else
-		e = (Node *) makeVar(1, column->attnum, column->type, column->typmod,
-							 column->collation, 0);
-	e = coerce_to_target_type(pstate, e, exprType(e), type, typmod,
-							  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-	if (e == NULL)
-		return false;			/* the statement will fail */
-	assign_expr_collations(pstate, e);
-	e = (Node *) expression_planner((Expr *) expression_uncalled(lint, e));
-
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -414,6 +394,82 @@ lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 		else
 			return true;
 	}
+}
+
+/* Keeps the call that gives a type other modifiers, where its function can simplify itself. */
+static void
+note_resize(Lint *lint, Oid type, Node *e)
+{
+	FuncExpr   *call = (FuncExpr *) e;
+	Oid			support;
+	MemoryContext old;
+
+	if (!IsA(e, FuncExpr) || call->funcid >= FirstNormalObjectId || list_length(call->args) < 2 ||
+		!IsA(linitial(call->args), Var) || !IsA(lsecond(call->args), Const))
+		return;
+	support = get_func_support(call->funcid);
+	if (!OidIsValid(support))
+		return;
+	old = MemoryContextSwitchTo(lint->context);
+	lint->resize = copyObject(call);
+	MemoryContextSwitchTo(old);
+	lint->resize_type = type;
+	lint->resize_support = support;
+}
+
+/*
+ * The same, planned, for a column and modifiers: as simplify_function() asks the
+ * function's own support function; NULL: nothing is known of that type yet.
+ */
+static Node *
+planned_resize(Lint *lint, LintColumn *column, int32 typmod)
+{
+	SupportRequestSimplify request = {T_SupportRequestSimplify, NULL, lint->resize};
+	Var		   *var;
+	Node	   *simpler;
+
+	if (lint->resize == NULL || lint->resize_type != column->type)
+		return NULL;
+	var = linitial_node(Var, lint->resize->args);
+	var->varattno = column->attnum;
+	var->vartypmod = column->typmod;
+	var->varcollid = column->collation;
+	lsecond_node(Const, lint->resize->args)->constvalue = Int32GetDatum(typmod);
+	simpler = (Node *) DatumGetPointer(OidFunctionCall1(lint->resize_support,
+														PointerGetDatum(&request)));
+	return simpler != NULL ? simpler : (Node *) lint->resize;
+}
+
+/*
+ * Whether ALTER COLUMN TYPE must write the table anew, by the planned conversion.
+ */
+bool
+lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
+					 LintRelation *rel, Oid type, int32 typmod)
+{
+	ParseState *pstate;
+	bool		is_resize = transform == NULL && type == column->type && typmod >= 0 &&
+		typmod != column->typmod;
+	Node	   *e;
+
+	lint_analysis(lint);
+	e = is_resize ? planned_resize(lint, column, typmod) : NULL;
+	if (e != NULL)
+		return conversion_rewrites(column, e);
+	pstate = expression_state(lint, rel);
+	if (transform != NULL)
+		e = transformExpr(pstate, copyObject(transform), EXPR_KIND_ALTER_COL_TRANSFORM);
+	else
+		e = (Node *) makeVar(1, column->attnum, column->type, column->typmod,
+							 column->collation, 0);
+	e = coerce_to_target_type(pstate, e, exprType(e), type, typmod,
+							  COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	if (e == NULL)
+		return false;			/* the statement will fail */
+	assign_expr_collations(pstate, e);
+	if (is_resize)
+		note_resize(lint, type, e);
+	return conversion_rewrites(column, (Node *) expression_planner((Expr *) expression_uncalled(lint, e)));
 }
 
 /* ---- proofs */

@@ -381,6 +381,11 @@ struct Lint
 	Node	   *checked;
 	LintComparison *comparison;	/* the last one */
 
+	/* The call that gives a type other modifiers; see lint_change_rewrites(). */
+	FuncExpr   *resize;
+	Oid			resize_type;
+	Oid			resize_support;
+
 	LintPending pending[LINT_BATCH];
 	int			n_pending;
 	Size		pending_bytes;

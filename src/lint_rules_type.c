@@ -70,7 +70,9 @@ find_type_change(LintCheck *c, TypeChange *change)
 	}
 	if (!OidIsValid(change->column->type))
 		return false;
-	change->collation = GetColumnDefCollation(NULL, def, change->type);
+	change->collation = def->collClause == NULL ?
+		lint_type_collation(c->lint, def->typeName, change->type) :
+		GetColumnDefCollation(NULL, def, change->type);
 	change->rewrites = lint_change_rewrites(c->lint, change->column, def->raw_default, c->rel,
 											change->type, change->typmod);
 	return true;
@@ -188,6 +190,14 @@ index_fate(Oid oid, TypeChange *change)
 	return fate;
 }
 
+/* Whether an index has nothing to do with a column, by what is known of it already. */
+static bool
+index_is_apart(const LintIndex *index, AttrNumber attnum)
+{
+	return index->valid && !index->partial && !list_member_int(index->keys, 0) &&
+		!list_member_int(index->keys, attnum);
+}
+
 static void
 find_index_fate(LintCheck *c, IndexFate fate)
 {
@@ -197,13 +207,18 @@ find_index_fate(LintCheck *c, IndexFate fate)
 
 	if (!lint_has_rows(c->lint, c->rel) || !type_change(c, &change) || change.rewrites)
 		return;
-	initStringInfo(&names);
+	names.len = 0;
 	foreach(lc, lint_indexes(c->lint, c->rel))
 	{
 		LintIndex  *index = lfirst(lc);
 
-		if (!index->gone && OidIsValid(index->oid) && index_fate(index->oid, &change) == fate)
+		if (!index->gone && OidIsValid(index->oid) && !index_is_apart(index, change.column->attnum) &&
+			index_fate(index->oid, &change) == fate)
+		{
+			if (names.len == 0)
+				initStringInfo(&names);
 			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", index->name);
+		}
 	}
 	if (names.len > 0)
 		lint_find(c, c->rel, AccessExclusiveLock, names.data);

@@ -402,7 +402,8 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 				{
 					column->type = type;
 					column->typmod = typmod;
-					column->collation = get_typcollation(type);
+					column->collation = lint_type_collation(lint, ((ColumnDef *) cmd->def)->typeName,
+															type);
 				}
 			}
 			break;

@@ -25,7 +25,7 @@
 
 /* ---- the catalogs' */
 
-/* Where a plain name of a type is kept; NULL: it is not plain. */
+/* Where a plain name of a type is kept, whatever its modifiers; NULL: it is not plain. */
 static LintTypeName *
 type_name_kept(Lint *lint, const TypeName *name)
 {
@@ -34,8 +34,8 @@ type_name_kept(Lint *lint, const TypeName *name)
 	const char *last;			/* of the names */
 	LintTypeName *kept;
 
-	if (n < 1 || n > 2 || name->setof || name->pct_type || name->typmods != NIL ||
-		name->typemod != -1 || name->arrayBounds != NIL)
+	if (n < 1 || n > 2 || name->setof || name->pct_type || name->typemod != -1 ||
+		name->arrayBounds != NIL)
 		return NULL;
 	if (lint->last_type == name && lint->last_type_statement == lint->statement)
 		return lint->last_type_kept;
@@ -120,6 +120,8 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 {
 	LintTypeName *kept = type_name_kept(lint, name);
 	LintRenamedType *renamed = type_renamed(lint, name);
+	TypeName	by_oid;
+	TypeName   *wanted = name;
 	Type		tuple;
 
 	if (renamed != NULL)
@@ -138,15 +140,26 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	}
 	if (kept != NULL && OidIsValid(kept->type))
 	{
-		*type = kept->type;
-		*typmod = -1;
-		return !lint_object_is_gone(lint, TypeRelationId, *type);
+		if (lint_object_is_gone(lint, TypeRelationId, kept->type))
+			return false;
+		if (name->typmods == NIL)
+		{
+			*type = kept->type;
+			*typmod = -1;
+			return true;
+		}
+
+		/* What remains to be asked is what its modifiers mean. */
+		by_oid = *name;
+		by_oid.names = NIL;
+		by_oid.typeOid = kept->type;
+		wanted = &by_oid;
 	}
-	if (name->names != NIL && !name->pct_type &&
+	else if (name->names != NIL && !name->pct_type &&
 		lint_name_is_absent(lint, LINT_NAMES_TYPE, strVal(llast(name->names))))
 		return false;
 	lint_analysis(lint);
-	tuple = LookupTypeName(NULL, name, typmod, true);
+	tuple = LookupTypeName(NULL, wanted, typmod, true);
 	if (tuple == NULL)
 	{
 		lint_name_missed(lint, LINT_NAMES_TYPE);
@@ -154,13 +167,14 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	}
 	*type = typeTypeId(tuple);
 	ReleaseSysCache(tuple);
-	if (!get_typisdefined(*type) || lint_object_is_gone(lint, TypeRelationId, *type))
+	if (wanted == name &&
+		(!get_typisdefined(*type) || lint_object_is_gone(lint, TypeRelationId, *type)))
 		return false;
 	lint->known_type = name;
 	lint->known_type_statement = lint->statement;
 	lint->known_type_oid = *type;
 	lint->known_typmod = *typmod;
-	if (kept != NULL)
+	if (kept != NULL && wanted == name)
 	{
 		kept->plain = get_typtype(*type) != TYPTYPE_DOMAIN && get_typdefault(*type) == NULL;
 		kept->collation = get_typcollation(*type);
