@@ -103,6 +103,18 @@
 	PortalRun(portal, count, top_level, true, dest, altdest, completion)
 #endif
 
+/* The path of the first file of a relation that is not temporary; needs common/relpath.h. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_FILE_PATH(tablespace, database, number) \
+	(GetRelationPath(database, tablespace, number, INVALID_PROC_NUMBER, MAIN_FORKNUM).str)
+#elif PG_VERSION_NUM >= 170000
+#define COMPAT_FILE_PATH(tablespace, database, number) \
+	GetRelationPath(database, tablespace, number, INVALID_PROC_NUMBER, MAIN_FORKNUM)
+#else
+#define COMPAT_FILE_PATH(tablespace, database, number) \
+	GetRelationPath(database, tablespace, number, InvalidBackendId, MAIN_FORKNUM)
+#endif
+
 /* Stands before the declaration of a function that doesn't return. */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_NORETURN				pg_noreturn

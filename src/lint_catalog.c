@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <sys/stat.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -18,6 +20,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
@@ -25,6 +28,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "common/relpath.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
@@ -721,9 +725,40 @@ size_add_known(LintSize *size, Oid oid, bool only_if_known)
 	return known;
 }
 
-/* relkind '\0': to be looked up. */
+/*
+ * Whether a table that is locked has no pages, as far as its row in pg_class tells
+ * where its file is: large schemas have many empty tables, and to open them all
+ * costs ten times as much. rel NULL: nothing is known.
+ */
+static bool
+size_is_zero(const LintRelation *rel)
+{
+	HeapTuple	tuple;
+	Form_pg_class form;
+	struct stat file;
+	bool		zero;
+
+	if (rel == NULL || rel->relkind != RELKIND_RELATION)
+		return false;
+
+	/* By the name, under which the row was found: it is at hand. */
+	tuple = SearchSysCache2(RELNAMENSP, CStringGetDatum(rel->name), ObjectIdGetDatum(rel->namespace));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	zero = form->oid == rel->oid && form->relkind == RELKIND_RELATION && !form->relisshared &&
+		form->relpersistence != RELPERSISTENCE_TEMP && form->relam == HEAP_TABLE_AM_OID &&
+		OidIsValid(form->relfilenode) &&
+		stat(COMPAT_FILE_PATH(OidIsValid(form->reltablespace) ? form->reltablespace :
+							  MyDatabaseTableSpace, MyDatabaseId, form->relfilenode), &file) == 0 &&
+		file.st_size == 0;
+	ReleaseSysCache(tuple);
+	return zero;
+}
+
+/* relkind '\0': to be looked up; rel: the same relation, where it is known, or NULL. */
 static void
-size_add(LintSize *size, Oid oid, char relkind, bool believe)
+size_add(LintSize *size, Oid oid, char relkind, const LintRelation *rel, bool believe)
 {
 	Relation	relation;
 
@@ -740,7 +775,7 @@ size_add(LintSize *size, Oid oid, char relkind, bool believe)
 		size->empty = false;
 		return;
 	}
-	relation = try_relation_open(oid, NoLock);
+	relation = size_is_zero(rel) ? NULL : try_relation_open(oid, NoLock);
 	if (relation != NULL)
 	{
 		if (!RELATION_IS_OTHER_TEMP(relation))
@@ -781,7 +816,7 @@ lint_size(Lint *lint, LintRelation *rel)
 		lint_analysis(lint);
 		children = lint_children(lint, rel);
 		rel->n_children = list_length(children);
-		size_add(&sizes->alone, rel->oid, rel->relkind, false);
+		size_add(&sizes->alone, rel->oid, rel->relkind, rel, false);
 		sizes->with_children = sizes->alone;
 		foreach(lc, children)
 		{
@@ -791,7 +826,7 @@ lint_size(Lint *lint, LintRelation *rel)
 			CHECK_FOR_INTERRUPTS();
 			if (child != NULL && child->emptied)
 				continue;
-			size_add(&sizes->with_children, lfirst_oid(lc), '\0',
+			size_add(&sizes->with_children, lfirst_oid(lc), '\0', child,
 					 rel->n_children > LINT_OPEN_PARTITIONS);
 		}
 	}

@@ -107,6 +107,7 @@ struct LintRelation
 	const char *schema;
 	char	   *name;			/* both as they are at this statement */
 	Oid			oid;			/* InvalidOid: made by this script */
+	Oid			namespace;		/* in the catalogs */
 	char		relkind;
 	char		persistence;
 	bool		is_new;			/* made by this script */

@@ -417,6 +417,7 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	rel->schema = relation_keep_schema(lint, schema);
 	rel->name = lint_strdup(lint, NameStr(form->relname));
 	rel->oid = form->oid;
+	rel->namespace = form->relnamespace;
 	rel->relkind = form->relkind;
 	rel->persistence = form->relpersistence;
 	rel->has_children = form->relhassubclass;

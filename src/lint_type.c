@@ -211,7 +211,7 @@ lint_is_serial(const TypeName *name)
 	"bigserial", "serial8"};
 
 	if (name == NULL || list_length(name->names) != 1 || name->pct_type ||
-		strstr(strVal(linitial(name->names)), "serial") == NULL)
+		(*strVal(linitial(name->names)) != 's' && *strVal(linitial(name->names)) != 'b'))
 		return false;
 	for (int i = 0; i < (int) lengthof(serials); i++)
 	{

@@ -378,6 +378,31 @@ tapmig_rehearse(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* With more rows than this of a function that looks after the database ... */
+#define SQLAPI_FEW_ROWS 1000
+
+/*
+ * ... they get the memory for such work before they go to a file, and no more of it
+ * than they need: the usual memory context rounds each one up to a power of two.
+ */
+static void
+sqlapi_maintenance_rows(ReturnSetInfo *rsinfo, int rows)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (rows <= SQLAPI_FEW_ROWS)
+		return;
+	context = GenerationContextCreate(rsinfo->econtext->ecxt_per_query_memory, "tapmig rows",
+									  ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	tuplestore_end(rsinfo->setResult);
+	rsinfo->setResult = NULL;
+	rsinfo->setResult = tuplestore_begin_heap((rsinfo->allowedModes & SFRM_Materialize_Random) != 0,
+											  false, Max(work_mem, maintenance_work_mem));
+	MemoryContextSwitchTo(old);
+}
+
 /* tapmig.lint(sql) returns table */
 Datum
 tapmig_lint(PG_FUNCTION_ARGS)
@@ -387,6 +412,7 @@ tapmig_lint(PG_FUNCTION_ARGS)
 	Settings	settings;
 	Script	   *script;
 	Lint	   *lint;
+	const LintFindings *findings;
 
 	InitMaterializedSRF(fcinfo, 0);
 	settings_read(&settings, NULL);
@@ -394,7 +420,9 @@ tapmig_lint(PG_FUNCTION_ARGS)
 	script_read(script);
 	lint = lint_begin(script, &settings);
 	shape_read_each(script, lint_statement, lint);
-	lint_put_rows(lint_end(lint), rsinfo->setResult, rsinfo->setDesc);
+	findings = lint_end(lint);
+	sqlapi_maintenance_rows(rsinfo, findings->n);
+	lint_put_rows(findings, rsinfo->setResult, rsinfo->setDesc);
 	return (Datum) 0;
 }
 
