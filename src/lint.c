@@ -722,7 +722,9 @@ lint_begin(Script *script, const Settings *settings)
 	if (lint_watches == NULL)
 		lint_make_watches();
 	lint->script = script;
-	lint->context = CurrentMemoryContext;
+	lint->kept.context = CurrentMemoryContext;
+	lint->state.context = lint->context = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint state",
+																ALLOCSET_SMALL_SIZES);
 	lint->scratch = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
 										  ALLOCSET_DEFAULT_SIZES);
 	lint->lint_rows = settings->lint_rows;
@@ -807,6 +809,8 @@ lint_end(Lint *lint)
 	lint_judge_allow(lint);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lint->scratch);
+	MemoryContextDelete(lint->context);
+	lint->context = lint->scratch = NULL;
 	lint_sort_findings(lint);
 	return &lint->findings;
 }

@@ -27,11 +27,13 @@ typedef struct LintMessage
 {
 	const char *rule;			/* its id, static */
 	LintLevel	level;
+	int			findings;		/* that share it */
 	const char *relation;		/* quoted, qualified where need be; may be NULL */
 	const char *lock_mode;		/* "ACCESS EXCLUSIVE", static; NULL: none */
-	text	   *text;			/* a NUL follows it, so that its data are a string */
+	const char *size;			/* the relation's; NULL: not told */
+	const char *said;			/* by the rule */
+	const char *detail;			/* may be NULL */
 	const char *advice;			/* the safe way, static */
-	int			findings;		/* that share it */
 	HeapTuple	row;			/* lint_put_rows()'s */
 } LintMessage;
 

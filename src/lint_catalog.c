@@ -877,8 +877,8 @@ lint_size_text(Lint *lint, LintRelation *rel)
 		children = psprintf("%s, ", size_count_text(rel->n_children,
 													rel->relkind == RELKIND_PARTITIONED_TABLE ?
 													"partition" : "child table"));
-	*text = lint_strdup(lint, psprintf("%s%s, %s, %s", children, size_bytes_text(size->bytes),
-									   size_count_text(size->rows, "row"),
-									   size_count_text(n_indexes, "index")));
+	*text = lint_keep_text(lint, psprintf("%s%s, %s, %s", children, size_bytes_text(size->bytes),
+										  size_count_text(size->rows, "row"),
+										  size_count_text(n_indexes, "index")));
 	return *text;
 }

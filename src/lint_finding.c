@@ -79,7 +79,7 @@ finding_add(Lint *lint, int statement, int line, LintMessage *message)
 	{
 		findings->room = Max(findings->room * 2, 16);
 		findings->items = findings->items == NULL ?
-			MemoryContextAlloc(lint->context, findings->room * sizeof(LintFinding)) :
+			MemoryContextAlloc(lint->kept.context, findings->room * sizeof(LintFinding)) :
 			repalloc_huge(findings->items, findings->room * sizeof(LintFinding));
 	}
 	finding = &findings->items[findings->n++];
@@ -89,34 +89,9 @@ finding_add(Lint *lint, int statement, int line, LintMessage *message)
 	message->findings++;
 }
 
-/* A message of these parts; *at: where the part number `which` stands in it. */
-static LintMessage *
-finding_message(Lint *lint, const char *const *parts, int n, int which, const char **at)
-{
-	size_t		lengths[9];
-	size_t		total = 0;
-	LintMessage *message = lint_alloc(lint, sizeof(LintMessage));
-	char	   *end;
-
-	Assert(n <= (int) lengthof(lengths));
-	for (int i = 0; i < n; i++)
-		total += lengths[i] = strlen(parts[i]);
-	message->text = lint_alloc(lint, VARHDRSZ + total + 1);
-	SET_VARSIZE(message->text, VARHDRSZ + total);
-	end = VARDATA(message->text);
-	for (int i = 0; i < n; i++)
-	{
-		if (i == which)
-			*at = end;
-		memcpy(end, parts[i], lengths[i]);
-		end += lengths[i];
-	}
-	return message;
-}
-
 /*
  * Adds a finding, unless allow silences its rule. statement -1: of the script's
- * head. The message is copied, what else it is given lives as long as the lint.
+ * head. The message is copied, what else it is given lives as long as the findings.
  */
 void
 lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
@@ -126,17 +101,24 @@ lint_add(Lint *lint, const char *rule, int statement, int line, LintLevel level,
 
 	if (finding_is_allowed(lint, rule))
 		return;
-	made = finding_message(lint, &message, 1, -1, NULL);
+	made = lint_keep(lint, sizeof(LintMessage));
 	made->rule = rule;
 	made->level = level;
 	made->relation = relation;
 	made->lock_mode = lock_mode;
+	made->said = lint_keep_text(lint, message);
 	made->advice = advice;
 	finding_add(lint, statement, line, made);
 }
 
+static bool
+finding_same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /* Where a message of a rule about a relation is kept. */
-static LintSaid *
+static LintMessage **
 finding_said(Lint *lint, const LintRule *rule, const char *relation)
 {
 	uintptr_t	place = ((uintptr_t) rule) / sizeof(LintRule) + ((uintptr_t) relation) / MAXIMUM_ALIGNOF;
@@ -144,20 +126,9 @@ finding_said(Lint *lint, const LintRule *rule, const char *relation)
 	return &lint->said[place % LINT_SAID];
 }
 
-static bool
-finding_has_detail(const LintSaid *said, const char *detail)
-{
-	if (detail == NULL || said->detail == NULL)
-		return detail == said->detail;
-	return strlen(detail) == said->detail_length &&
-		memcmp(detail, said->detail, said->detail_length) == 0;
-}
-
 /*
- * Adds a finding about a statement at a given level. With a lock its message
- * is "LOCK on relation (size) rule's message; detail", else
- * "detail: rule's message". Large scripts say the same again and again: what was
- * said lately is looked for first.
+ * Adds a finding about a statement at a given level. Large scripts say the same
+ * again and again: what was said lately is looked for first.
  */
 void
 lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
@@ -167,7 +138,8 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 	const char *name = rel == NULL ? NULL : lint_relation_label(lint, rel);
 	const char *size = NULL;
 	const char *lock_mode;
-	LintSaid   *said;
+	LintMessage **said;
+	LintMessage *message;
 
 	if (finding_is_allowed(lint, c->rule->id))
 		return;
@@ -185,34 +157,23 @@ lint_find_at(LintCheck *c, int statement, LintLevel level, LintRelation *rel,
 	if (lock != NoLock && rel != NULL && lint_has_rows(lint, rel))
 		size = lint_size_text(lint, rel);
 	said = finding_said(lint, c->rule, name);
-	if (said->rule != c->rule || said->relation != name || said->size != size ||
-		said->message->lock_mode != lock_mode || said->message->level != level ||
-		!finding_has_detail(said, detail))
+	message = *said;
+	if (message == NULL || message->rule != c->rule->id || message->said != c->rule->message ||
+		message->advice != c->rule->advice || message->relation != name || message->size != size ||
+		message->lock_mode != lock_mode || message->level != level ||
+		!finding_same_text(message->detail, detail))
 	{
-		/* Put together by hand: a format costs more than the rule did. */
-		const char *const with_lock[] = {lock_mode, " on ", name,
-			size == NULL ? " " : " (", size == NULL ? "" : size, size == NULL ? "" : ") ",
-			c->rule->message, detail == NULL ? "" : "; ", detail == NULL ? "" : detail};
-		const char *const without[] = {detail == NULL ? "" : detail, detail == NULL ? "" : ": ",
-			c->rule->message};
-		LintMessage *message = lock != NoLock && rel != NULL ?
-			finding_message(lint, with_lock, lengthof(with_lock), 8, &said->detail) :
-			finding_message(lint, without, lengthof(without), 0, &said->detail);
-
+		message = *said = lint_keep(lint, sizeof(LintMessage));
 		message->rule = c->rule->id;
 		message->level = level;
 		message->relation = name;
 		message->lock_mode = lock_mode;
+		message->size = size;
+		message->said = c->rule->message;
+		message->detail = detail == NULL ? NULL : lint_keep_text(lint, detail);
 		message->advice = c->rule->advice;
-		said->rule = c->rule;
-		said->relation = name;
-		said->size = size;
-		said->detail_length = detail == NULL ? 0 : strlen(detail);
-		if (detail == NULL)
-			said->detail = NULL;
-		said->message = message;
 	}
-	finding_add(lint, statement, lint->script->statements[statement].line, said->message);
+	finding_add(lint, statement, lint->script->statements[statement].line, message);
 }
 
 /*
@@ -329,7 +290,7 @@ lint_sort_findings(Lint *lint)
 					break;
 			}
 			if (other == NULL)
-				other = MemoryContextAllocHuge(lint->context, findings->n * sizeof(LintFinding));
+				other = MemoryContextAllocHuge(lint->kept.context, findings->n * sizeof(LintFinding));
 			finding_merge(other, findings->items, start, middle, end);
 			start = end;
 			n_runs++;
@@ -347,6 +308,42 @@ lint_sort_findings(Lint *lint)
 
 /* ---- a script's findings */
 
+/*
+ * Appends what a finding says: with a lock "LOCK on relation (size) what the rule
+ * says; detail", else "detail: what the rule says". By hand: a format costs more
+ * than the rule did.
+ */
+static void
+finding_append_message(StringInfo buf, const LintMessage *message)
+{
+	bool		on = message->lock_mode != NULL && message->relation != NULL;
+
+	if (on)
+	{
+		appendStringInfoString(buf, message->lock_mode);
+		appendStringInfoString(buf, " on ");
+		appendStringInfoString(buf, message->relation);
+		if (message->size != NULL)
+		{
+			appendStringInfoString(buf, " (");
+			appendStringInfoString(buf, message->size);
+			appendStringInfoChar(buf, ')');
+		}
+		appendStringInfoChar(buf, ' ');
+	}
+	else if (message->detail != NULL)
+	{
+		appendStringInfoString(buf, message->detail);
+		appendStringInfoString(buf, ": ");
+	}
+	appendStringInfoString(buf, message->said);
+	if (on && message->detail != NULL)
+	{
+		appendStringInfoString(buf, "; ");
+		appendStringInfoString(buf, message->detail);
+	}
+}
+
 /* A finding in one line; level: "error: ", or nothing where all are of one. */
 static void
 lint_append_finding(StringInfo buf, const LintFinding *finding, const char *level)
@@ -355,8 +352,8 @@ lint_append_finding(StringInfo buf, const LintFinding *finding, const char *leve
 		appendStringInfoChar(buf, '\n');
 	if (finding->statement >= 0)
 		appendStringInfo(buf, "statement %d, ", finding->statement + 1);
-	appendStringInfo(buf, "line %d: %s%s: %s", finding->line, level, finding->message->rule,
-					 VARDATA(finding->message->text));
+	appendStringInfo(buf, "line %d: %s%s: ", finding->line, level, finding->message->rule);
+	finding_append_message(buf, finding->message);
 }
 
 /*
@@ -448,7 +445,9 @@ void
 lint_put_rows(const LintFindings *findings, Tuplestorestate *rows, TupleDesc desc)
 {
 	FindingText texts[FINDING_TEXTS] = {{NULL, (Datum) 0}};
+	StringInfoData buf;
 
+	initStringInfo(&buf);
 	for (int i = 0; i < findings->n; i++)
 	{
 		const LintFinding *finding = &findings->items[i];
@@ -469,7 +468,11 @@ lint_put_rows(const LintFindings *findings, Tuplestorestate *rows, TupleDesc des
 			values[4] = nulls[4] ? (Datum) 0 : finding_text(texts, message->relation);
 			nulls[5] = message->lock_mode == NULL;
 			values[5] = nulls[5] ? (Datum) 0 : finding_text(texts, message->lock_mode);
-			values[6] = PointerGetDatum(message->text);
+			resetStringInfo(&buf);
+			appendStringInfoSpaces(&buf, VARHDRSZ);
+			finding_append_message(&buf, message);
+			SET_VARSIZE(buf.data, buf.len);
+			values[6] = PointerGetDatum(buf.data);
 			values[7] = finding_text(texts, message->advice);
 			if (message->findings == 1)
 			{

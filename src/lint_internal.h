@@ -273,30 +273,28 @@ typedef struct LintOutside
 	int			statement;
 } LintOutside;
 
-/* A message that was made lately; see lint_find_at(). */
-typedef struct LintSaid
+/* Memory that is taken piece by piece; see lint_memory.c. */
+typedef struct LintRoom
 {
-	const LintRule *rule;		/* NULL: free */
-	const char *relation;
-	const char *size;			/* NULL: not told */
-	const char *detail;			/* within the message; NULL: none */
-	size_t		detail_length;
-	LintMessage *message;
-} LintSaid;
+	MemoryContext context;
+	char	   *start;			/* of what is free in the block under way */
+	char	   *end;
+	Size		block;
+} LintRoom;
 
+/* Messages that were made lately; see lint_find_at(). */
 #define LINT_SAID 16
 
 struct Lint
 {
 	Script	   *script;
-	MemoryContext context;		/* lives as long as the findings */
+	MemoryContext context;		/* of the state: lives to the end of the script */
 	MemoryContext scratch;		/* of one statement */
 	int			lint_rows;
-	char	   *room;			/* for lint_alloc() ... */
-	char	   *room_end;		/* ... and lint_alloc_text() */
-	Size		block_size;
+	LintRoom	state;			/* for lint_alloc() */
+	LintRoom	kept;			/* for lint_keep() */
 	LintFindings findings;
-	LintSaid	said[LINT_SAID];
+	LintMessage *said[LINT_SAID];
 	List	   *allow;
 	List	   *allowed;		/* rules that allow has silenced */
 
@@ -455,10 +453,11 @@ extern const LintRule lint_rules_script[];
 /* lint.c */
 extern void lint_analysis(Lint *lint);
 
-/* lint_memory.c: what these allocate lives as long as the lint */
+/* lint_memory.c: see there for how long it lives */
 extern void *lint_alloc(Lint *lint, Size size);
-extern char *lint_alloc_text(Lint *lint, Size size);
 extern char *lint_strdup(Lint *lint, const char *text);
+extern void *lint_keep(Lint *lint, Size size);
+extern char *lint_keep_text(Lint *lint, const char *text);
 extern List *lint_append(Lint *lint, List *list, void *element);
 extern List *lint_append_int(Lint *lint, List *list, int element);
 

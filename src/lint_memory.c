@@ -1,6 +1,7 @@
 /*
  * lint_memory.c
- *		Memory that lives as long as a lint: much of it, in small pieces.
+ *		Memory of a lint, much of it, in small pieces: of the state, which lives to
+ *		the end of the script, and of the findings, which live longer.
  *
  * A large script leaves some small pieces for each statement, and to touch memory
  * for the first time costs more than what is written there. So they lie side by
@@ -26,47 +27,67 @@
 
 /* Begins a block for at least so much; what the one before has left is lost. */
 static void
-memory_begin_block(Lint *lint, Size size)
+memory_begin_block(LintRoom *room, Size size)
 {
-	Size		block = lint->block_size == 0 ? LINT_FIRST_BLOCK :
-		Min(lint->block_size * LINT_BLOCK_GROWTH, LINT_LARGEST_BLOCK);
+	Size		block = room->block == 0 ? LINT_FIRST_BLOCK :
+		Min(room->block * LINT_BLOCK_GROWTH, LINT_LARGEST_BLOCK);
 
-	lint->block_size = block;
+	room->block = block;
 	block = Max(block, size);
-	lint->room = MemoryContextAllocHuge(lint->context, block);
-	lint->room_end = lint->room + block;
+	room->start = MemoryContextAllocHuge(room->context, block);
+	room->end = room->start + block;
 }
 
 /* Zeroed, and aligned for whatever it is. */
-void *
-lint_alloc(Lint *lint, Size size)
+static void *
+memory_take(LintRoom *room, Size size)
 {
 	char	   *result;
 
 	size = MAXALIGN(size);
-	if ((Size) (lint->room_end - lint->room) < size)
-		memory_begin_block(lint, size);
-	result = lint->room;
-	lint->room += size;
+	if ((Size) (room->end - room->start) < size)
+		memory_begin_block(room, size);
+	result = room->start;
+	room->start += size;
 	return memset(result, 0, size);
 }
 
-/* For texts: neither zeroed nor aligned. They are taken from the block's other end. */
-char *
-lint_alloc_text(Lint *lint, Size size)
+/* A text, which need not be aligned: it is taken from the block's other end. */
+static char *
+memory_take_text(LintRoom *room, const char *text)
 {
-	if ((Size) (lint->room_end - lint->room) < size)
-		memory_begin_block(lint, MAXALIGN(size));
-	lint->room_end -= size;
-	return lint->room_end;
+	Size		size = strlen(text) + 1;
+
+	if ((Size) (room->end - room->start) < size)
+		memory_begin_block(room, MAXALIGN(size));
+	room->end -= size;
+	return memcpy(room->end, text, size);
+}
+
+/* Memory of the state: it goes when the last statement has been looked at. */
+void *
+lint_alloc(Lint *lint, Size size)
+{
+	return memory_take(&lint->state, size);
 }
 
 char *
 lint_strdup(Lint *lint, const char *text)
 {
-	Size		size = strlen(text) + 1;
+	return memory_take_text(&lint->state, text);
+}
 
-	return memcpy(lint_alloc_text(lint, size), text, size);
+/* Memory of the findings. */
+void *
+lint_keep(Lint *lint, Size size)
+{
+	return memory_take(&lint->kept, size);
+}
+
+char *
+lint_keep_text(Lint *lint, const char *text)
+{
+	return memory_take_text(&lint->kept, text);
 }
 
 /*

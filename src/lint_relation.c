@@ -704,7 +704,7 @@ lint_relation_label(Lint *lint, LintRelation *rel)
 
 		/* The same text at the same place: messages are known by it. */
 		if (rel->label == NULL || strcmp(rel->label, label) != 0)
-			rel->label = lint_strdup(lint, label);
+			rel->label = lint_keep_text(lint, label);
 		rel->label_age = age;
 	}
 	return rel->label;
