@@ -381,7 +381,7 @@ lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
 	}
 	else
 		return NULL;
-	name = makeObjectName(rel->name, columns.len > 0 ? columns.data : NULL,
+	name = lint_object_name(rel->name, columns.len > 0 ? columns.data : NULL,
 						  con->contype == CONSTR_FOREIGN ? "fkey" : "check");
 	return lint_constraint(lint, rel, name) != NULL ? NULL : lint_strdup(lint, name);
 }

@@ -74,10 +74,10 @@ index_columns(IndexStmt *stmt)
 static char *
 index_name(Lint *lint, LintRelation *rel, const char *columns)
 {
-	char	   *name = makeObjectName(rel->name, columns, "idx");
+	char	   *name = lint_object_name(rel->name, columns, "idx");
 
 	for (int i = 1; lint_relation_at(lint, rel->schema, name) != NULL; i++)
-		name = makeObjectName(rel->name, columns, psprintf("idx%d", i));
+		name = lint_object_name(rel->name, columns, psprintf("idx%d", i));
 	return name;
 }
 

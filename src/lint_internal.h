@@ -58,18 +58,20 @@ typedef struct LintConstraint
 	Oid			oid;
 	char		type;			/* as contype */
 	bool		validated;
-	bool		is_new;			/* added by this script ... */
-	int			made_step;		/* ... in this step */
 	bool		inherited;		/* a new CHECK, which the children have too */
 	bool		gone;
+	bool		is_new;			/* added by this script ... */
+	int			made_step;		/* ... in this step */
 	Oid			index;			/* of a primary key and its kin */
 	Oid			other_table;	/* of a foreign key */
+	int			number;			/* see below */
 	List	   *keys;			/* attribute numbers */
 	List	   *other_keys;
 	char	   *stored;			/* expression of a CHECK as the catalogs have it */
 	Node	   *expression;		/* of the script's, analyzed; NULL: not known */
-	const LintComparison *comparison;	/* where it is one, `expression` is the comparison's ... */
-	int			number;			/* ... and this its number */
+
+	/* Where it is one, `expression` is the comparison's, but with this number. */
+	const LintComparison *comparison;
 } LintConstraint;
 
 typedef struct LintIndex
@@ -273,6 +275,16 @@ typedef struct LintOutside
 	int			statement;
 } LintOutside;
 
+/* What a name means at this statement. */
+typedef struct LintFound
+{
+	char		schema[NAMEDATALEN];	/* "": none is given */
+	char		name[NAMEDATALEN];	/* "": nothing was looked for */
+	LintRelation *rel;			/* may be NULL */
+} LintFound;
+
+#define LINT_FOUND 2
+
 /* Memory that is taken piece by piece; see lint_memory.c. */
 typedef struct LintRoom
 {
@@ -333,9 +345,8 @@ struct Lint
 	HTAB	   *schemas;		/* that the script has made, dropped or renamed */
 	int			paths;			/* changes when the search_path may */
 	int			names[LINT_NAME_BUCKETS];	/* ... when one of these names is another's */
-	char		last_schema_name[NAMEDATALEN];	/* what last_found was called; "": no schema */
-	char		last_name[NAMEDATALEN]; /* "": nothing was looked for */
-	LintRelation *last_found;	/* what the last name meant; may be NULL */
+	LintFound	found[LINT_FOUND];	/* the names that were looked for last */
+	int			next_found;		/* the oldest of them */
 	bool		has_temp;		/* the script has made a temporary relation */
 	List	   *until_commit;	/* those of them that are dropped then */
 	List	   *held;			/* relations that this step has locked */
@@ -456,6 +467,8 @@ extern void lint_analysis(Lint *lint);
 /* lint_memory.c: see there for how long it lives */
 extern void *lint_alloc(Lint *lint, Size size);
 extern char *lint_strdup(Lint *lint, const char *text);
+extern char *lint_concat(const char *a, const char *b);
+extern char *lint_object_name(const char *relation, const char *columns, const char *label);
 extern void *lint_keep(Lint *lint, Size size);
 extern char *lint_keep_text(Lint *lint, const char *text);
 extern List *lint_append(Lint *lint, List *list, void *element);

@@ -12,6 +12,7 @@
 
 #include <limits.h>
 
+#include "commands/defrem.h"
 #include "utils/memutils.h"
 
 #include "lint_internal.h"
@@ -75,6 +76,40 @@ char *
 lint_strdup(Lint *lint, const char *text)
 {
 	return memory_take_text(&lint->state, text);
+}
+
+/* Two texts as one, in the current context: a format costs more than most rules do. */
+char *
+lint_concat(const char *a, const char *b)
+{
+	Size		length = strlen(a);
+	Size		size = strlen(b) + 1;
+	char	   *result = palloc(length + size);
+
+	memcpy(result, a, length);
+	memcpy(result + length, b, size);
+	return result;
+}
+
+/* makeObjectName(), in the current context; columns may be NULL. */
+char *
+lint_object_name(const char *relation, const char *columns, const char *label)
+{
+	Size		lengths[] = {strlen(relation), columns == NULL ? 0 : strlen(columns) + 1, strlen(label) + 1};
+	char	   *result;
+
+	if (lengths[0] + lengths[1] + lengths[2] >= NAMEDATALEN)
+		return makeObjectName(relation, columns, label);
+	result = palloc(NAMEDATALEN);
+	memcpy(result, relation, lengths[0]);
+	if (columns != NULL)
+	{
+		result[lengths[0]] = '_';
+		memcpy(result + lengths[0] + 1, columns, lengths[1] - 1);
+	}
+	result[lengths[0] + lengths[1]] = '_';
+	memcpy(result + lengths[0] + lengths[1] + 1, label, lengths[2]);
+	return result;
 }
 
 /* Memory of the findings. */

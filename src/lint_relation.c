@@ -100,8 +100,11 @@ static void
 relation_name_changes(Lint *lint, const char *name)
 {
 	lint->names[relation_name_hash(name) % LINT_NAME_BUCKETS]++;
-	if (strcmp(lint->last_name, name) == 0)
-		lint->last_name[0] = '\0';
+	for (int i = 0; i < LINT_FOUND; i++)
+	{
+		if (strcmp(lint->found[i].name, name) == 0)
+			lint->found[i].name[0] = '\0';
+	}
 }
 
 /* Counts on whenever the name, or any one, may mean something else. */
@@ -275,7 +278,8 @@ lint_path_reset(Lint *lint)
 {
 	lint->path = NIL;
 	lint->last_schema = NULL;
-	lint->last_name[0] = '\0';
+	for (int i = 0; i < LINT_FOUND; i++)
+		lint->found[i].name[0] = '\0';
 	lint->last_call = NIL;
 	lint->paths++;
 	lint->stale = true;
@@ -544,18 +548,26 @@ relation_find(Lint *lint, const char *schema, const char *name)
 	return NULL;
 }
 
-/* Mostly the same as just now: the rules ask, then the state. */
+/* Mostly the same as just now: the rules ask, then the state; and of two tables at most. */
 static LintRelation *
 relation_find_again(Lint *lint, const char *schema, const char *name)
 {
-	if (strcmp(lint->last_name, name) == 0 && lint->last_name[0] != '\0' &&
-		strcmp(lint->last_schema_name, schema == NULL ? "" : schema) == 0)
-		return lint->last_found;
-	lint->last_name[0] = '\0';
-	lint->last_found = relation_find(lint, schema, name);
-	strlcpy(lint->last_schema_name, schema == NULL ? "" : schema, NAMEDATALEN);
-	strlcpy(lint->last_name, name, NAMEDATALEN);
-	return lint->last_found;
+	LintFound  *found;
+
+	for (int i = 0; i < LINT_FOUND; i++)
+	{
+		found = &lint->found[i];
+		if (found->name[0] != '\0' && strcmp(found->name, name) == 0 &&
+			strcmp(found->schema, schema == NULL ? "" : schema) == 0)
+			return found->rel;
+	}
+	found = &lint->found[lint->next_found];
+	lint->next_found = (lint->next_found + 1) % LINT_FOUND;
+	found->name[0] = '\0';
+	found->rel = relation_find(lint, schema, name);
+	strlcpy(found->schema, schema == NULL ? "" : schema, NAMEDATALEN);
+	strlcpy(found->name, name, NAMEDATALEN);
+	return found->rel;
 }
 
 /* The relation that a statement means, or NULL: unknown. */

@@ -39,7 +39,7 @@ added_column(LintCheck *c)
 static char *
 column_detail(ColumnDef *def)
 {
-	return psprintf("column %s", def->colname);
+	return lint_concat("column ", def->colname);
 }
 
 /* Whether a default is written there, other than NULL. */

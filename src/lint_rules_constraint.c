@@ -227,8 +227,8 @@ check_key_index(LintCheck *c)
 			continue;
 		lint_find_at(c, key->statement,
 					 lint_has_rows(c->lint, key->rel) ? LINT_WARNING : LINT_NOTICE, key->rel, NoLock,
-					 psprintf("foreign key (%s) of %s", key->columns,
-							  lint_relation_label(c->lint, key->rel)));
+					 lint_concat(lint_concat("foreign key (", key->columns),
+								 lint_concat(") of ", lint_relation_label(c->lint, key->rel))));
 	}
 }
 

@@ -390,7 +390,7 @@ static void
 check_create_trigger(LintCheck *c)
 {
 	lint_find(c, c->rel, ShareRowExclusiveLock,
-			  psprintf("trigger %s", castNode(CreateTrigStmt, c->node)->trigname));
+			  lint_concat("trigger ", castNode(CreateTrigStmt, c->node)->trigname));
 }
 
 static void
@@ -709,7 +709,7 @@ check_definer(LintCheck *c)
 			LintDefiner *found = lfirst(lc);
 
 			lint_find_at(c, found->statement, LINT_WARNING, NULL, NoLock,
-						 psprintf("function %s", found->told));
+						 lint_concat("function ", found->told));
 		}
 	}
 	else if (IsA(c->node, CreateFunctionStmt))

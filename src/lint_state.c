@@ -127,7 +127,7 @@ state_constraint_name(LintRelation *rel, Constraint *con, List *keys)
 	initStringInfo(&columns);
 	foreach(lc, con->contype == CONSTR_PRIMARY ? NIL : list_concat_copy(keys, con->including))
 		appendStringInfo(&columns, "%s%s", columns.len > 0 ? "_" : "", strVal(lfirst(lc)));
-	return makeObjectName(rel->name, columns.len > 0 ? columns.data : NULL,
+	return lint_object_name(rel->name, columns.len > 0 ? columns.data : NULL,
 						  con->contype == CONSTR_PRIMARY ? "pkey" : "key");
 }
 
