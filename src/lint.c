@@ -311,7 +311,7 @@ lint_ask_rules(void *arg)
 static void
 lint_ask(Lint *lint, int node, int subtype, LintCheck *c)
 {
-	LintQuestion question = {c, node, subtype, lint_first_watch(node, subtype),
+	LintQuestion question = {c, node, subtype, subtype == LINT_ANY ? 0 : lint_first_watch(node, subtype),
 	lint_first_watch(node, LINT_ANY)};
 	bool		inherit = lint->inherit;
 

@@ -28,6 +28,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
@@ -61,9 +62,24 @@
 
 typedef struct LintColumnEntry
 {
-	char		name[NAMEDATALEN];
+	const char *name;			/* lives as long as the state */
 	LintColumn *column;
+	uint32		hash;
+	char		status;
 } LintColumnEntry;
+
+#define SH_PREFIX		lint_columns_of
+#define SH_ELEMENT_TYPE	LintColumnEntry
+#define SH_KEY_TYPE		const char *
+#define SH_KEY			name
+#define SH_HASH_KEY(tb, key)	hash_bytes((const unsigned char *) (key), strlen(key))
+#define SH_EQUAL(tb, a, b)	(strcmp(a, b) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a)	(a)->hash
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 static bool
 column_is_named(const LintColumn *column, const char *name)
@@ -80,7 +96,7 @@ column_enter_name(LintRelation *rel, LintColumn *column)
 
 	if (column->name == NULL)
 		return;
-	entry = hash_search(rel->column_names, column->name, HASH_ENTER, &found);
+	entry = lint_columns_of_insert(rel->column_names, column->name, &found);
 	if (!found || !column_is_named(entry->column, column->name))
 		entry->column = column;
 }
@@ -89,7 +105,6 @@ column_enter_name(LintRelation *rel, LintColumn *column)
 static void
 column_note_name(Lint *lint, LintRelation *rel, LintColumn *column)
 {
-	HASHCTL		ctl;
 	ListCell   *lc;
 
 	if (rel->column_names != NULL)
@@ -99,11 +114,7 @@ column_note_name(Lint *lint, LintRelation *rel, LintColumn *column)
 	}
 	if (list_length(rel->columns) <= LINT_LISTED_COLUMNS)
 		return;
-	ctl.keysize = NAMEDATALEN;
-	ctl.entrysize = sizeof(LintColumnEntry);
-	ctl.hcxt = lint->context;
-	rel->column_names = hash_create("tapmig lint columns", 256, &ctl,
-									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	rel->column_names = lint_columns_of_create(lint->context, LINT_LISTED_COLUMNS * 2, NULL);
 	foreach(lc, rel->columns)
 		column_enter_name(rel, lfirst(lc));
 }
@@ -116,7 +127,7 @@ column_listed(LintRelation *rel, const char *name)
 
 	if (rel->column_names != NULL)
 	{
-		entry = hash_search(rel->column_names, name, HASH_FIND, NULL);
+		entry = lint_columns_of_lookup(rel->column_names, name);
 		return entry != NULL && column_is_named(entry->column, name) ? entry->column : NULL;
 	}
 	foreach(lc, rel->columns)

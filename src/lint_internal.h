@@ -143,7 +143,7 @@ struct LintRelation
 	char	   *label;			/* what messages call it, once it was asked for */
 	LintSizes  *sizes;			/* NULL: not read */
 	List	   *columns;		/* LintColumn, those that were looked at */
-	HTAB	   *column_names;	/* the same by name, where they are many */
+	struct lint_columns_of_hash *column_names;	/* the same by name, where they are many */
 	List	   *constraints;
 	List	   *indexes;
 	PartitionSpec *partition_by;	/* of a new one */

@@ -25,15 +25,28 @@
 
 #include "lint_internal.h"
 
+/* Whether ADD COLUMN IF NOT EXISTS finds its column in an old table. */
+static bool
+column_is_there(LintCheck *c)
+{
+	static bool there = true;
+	static bool missing = false;
+
+	if (!c->cmd->missing_ok || c->rel->is_new)
+		return false;
+
+	/* All rules of ADD COLUMN ask the same. */
+	if (c->known == NULL)
+		c->known = lint_column(c->lint, c->rel, castNode(ColumnDef, c->cmd->def)->colname) != NULL ?
+			&there : &missing;
+	return *(bool *) c->known;
+}
+
 /* The column that ADD COLUMN adds; NULL where it does nothing. */
 static ColumnDef *
 added_column(LintCheck *c)
 {
-	ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
-
-	if (!lint_is_old(c->rel) || (c->cmd->missing_ok && lint_column(c->lint, c->rel, def->colname) != NULL))
-		return NULL;
-	return def;
+	return !lint_is_old(c->rel) || column_is_there(c) ? NULL : castNode(ColumnDef, c->cmd->def);
 }
 
 static char *
@@ -162,8 +175,7 @@ check_not_null(LintCheck *c)
 	Oid			type;
 	int32		typmod;
 
-	if (c->cmd->missing_ok && !c->rel->is_new &&
-		lint_column(c->lint, c->rel, def->colname) != NULL)
+	if (column_is_there(c))
 		return;
 	if ((lint_constraint_of(def, CONSTR_NOTNULL) == NULL &&
 		 lint_constraint_of(def, CONSTR_PRIMARY) == NULL) ||
