@@ -6,11 +6,9 @@
  * A large script leaves some small pieces for each statement, and to touch memory
  * for the first time costs more than what is written there. So they lie side by
  * side in blocks, without headers, and are never freed one by one: no pfree(), no
- * repalloc().
+ * repalloc(). Lists are palloc()'s.
  */
 #include "postgres.h"
-
-#include <limits.h>
 
 #include "commands/defrem.h"
 #include "utils/memutils.h"
@@ -125,11 +123,7 @@ lint_keep_text(Lint *lint, const char *text)
 	return memory_take_text(&lint->kept, text);
 }
 
-/*
- * A list with room for one more; NIL: a new one. Most have one element. They are
- * not palloc()'s, so that nothing but lint_append() may add to them, and nothing
- * may take away from them.
- */
+/* A list as any other, but with room for one, which most of lint's have; then for four. */
 static List *
 memory_list(Lint *lint, List *list, NodeTag type)
 {
@@ -137,30 +131,29 @@ memory_list(Lint *lint, List *list, NodeTag type)
 
 	if (list == NIL)
 	{
-		list = lint_alloc(lint, offsetof(List, initial_elements) + sizeof(ListCell));
+		list = MemoryContextAlloc(lint->context, offsetof(List, initial_elements) + sizeof(ListCell));
 		list->type = type;
+		list->length = 0;
 		list->max_length = 1;
 		list->elements = list->initial_elements;
 	}
-	else if (list->length == list->max_length)
+	else if (list->length == 1 && list->max_length == 1)
 	{
-		if (list->max_length > INT_MAX / 2)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("too many objects in one script")));
-		cells = lint_alloc(lint, (Size) list->max_length * 2 * sizeof(ListCell));
-		memcpy(cells, list->elements, list->length * sizeof(ListCell));
+		cells = MemoryContextAlloc(lint->context, 4 * sizeof(ListCell));
+		cells[0] = list->elements[0];
 		list->elements = cells;
-		list->max_length *= 2;
+		list->max_length = 4;
 	}
 	return list;
 }
 
-/* lappend() */
+/* lappend(); the list lives as long as the state. */
 List *
 lint_append(Lint *lint, List *list, void *element)
 {
 	list = memory_list(lint, list, T_List);
+	if (list->length == list->max_length)
+		return lappend(list, element);
 	list->elements[list->length++].ptr_value = element;
 	return list;
 }
@@ -170,6 +163,8 @@ List *
 lint_append_int(Lint *lint, List *list, int element)
 {
 	list = memory_list(lint, list, T_IntList);
+	if (list->length == list->max_length)
+		return lappend_int(list, element);
 	list->elements[list->length++].int_value = element;
 	return list;
 }
