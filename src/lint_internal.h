@@ -376,6 +376,7 @@ struct Lint
 	bool		lost_columns;	/* likewise */
 	bool		have_function_words;
 	LintNames	function_words; /* in the texts of users' functions */
+	bool		secures;		/* some table has got row security */
 	bool		stepwise;		/* it has had a statement that makes it so */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
 	int			no_timeout_outside; /* once the transaction ends, where ... */

@@ -466,7 +466,7 @@ check_access(LintCheck *c)
 	if (c->node == NULL)
 	{
 		/* Row security that was enabled: is there a policy by now? */
-		foreach(lc, lint_relations(c->lint))
+		foreach(lc, c->lint->secures ? lint_relations(c->lint) : NIL)
 		{
 			LintRelation *rel = lfirst(lc);
 

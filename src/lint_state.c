@@ -409,6 +409,7 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			break;
 		case AT_EnableRowSecurity:
 			rel->rls_since = lint->statement + 1;
+			lint->secures = true;
 			break;
 		case AT_DisableRowSecurity:
 			rel->rls_since = 0;
