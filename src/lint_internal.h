@@ -249,6 +249,7 @@ typedef struct LintTypeName
 	char		name[NAMEDATALEN];	/* "": free */
 	int			paths;			/* lint->paths of then */
 	Oid			type;			/* InvalidOid: not known yet */
+	Oid			typmodin;		/* InvalidOid: it has no modifiers */
 	bool		plain;			/* neither a domain nor with a default */
 	Oid			collation;
 } LintTypeName;

@@ -11,11 +11,14 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "parser/parse_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -114,6 +117,36 @@ type_renamed(Lint *lint, const TypeName *name)
 	return NULL;
 }
 
+/*
+ * What the one modifier of a type of the server's own means, where it is a number,
+ * as typenameTypeMod() has it; false: it is not as simple.
+ */
+static bool
+type_modifier(const LintTypeName *kept, const TypeName *name, int32 *typmod)
+{
+	A_Const    *value = linitial(name->typmods);
+	char		text[12];
+	Datum		datum = CStringGetDatum(text);
+
+	if (list_length(name->typmods) != 1 || !IsA(value, A_Const) || value->isnull ||
+		!IsA(&value->val, Integer) || !OidIsValid(kept->typmodin) || kept->typmodin >= FirstNormalObjectId)
+		return false;
+	pg_ltoa(intVal(&value->val), text);
+	*typmod = DatumGetInt32(OidFunctionCall1(kept->typmodin,
+											 PointerGetDatum(construct_array(&datum, 1, CSTRINGOID, -2,
+																			 false, TYPALIGN_CHAR))));
+	return true;
+}
+
+static void
+type_note_known(Lint *lint, const TypeName *name, Oid type, int32 typmod)
+{
+	lint->known_type = name;
+	lint->known_type_statement = lint->statement;
+	lint->known_type_oid = type;
+	lint->known_typmod = typmod;
+}
+
 /* The type of a name, false where there is none (yet). */
 bool
 lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
@@ -122,6 +155,7 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 	LintRenamedType *renamed = type_renamed(lint, name);
 	TypeName	by_oid;
 	TypeName   *wanted = name;
+	Oid			typmodin;
 	Type		tuple;
 
 	if (renamed != NULL)
@@ -150,6 +184,13 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 		}
 
 		/* What remains to be asked is what its modifiers mean. */
+		lint_analysis(lint);
+		if (type_modifier(kept, name, typmod))
+		{
+			*type = kept->type;
+			type_note_known(lint, name, *type, *typmod);
+			return true;
+		}
 		by_oid = *name;
 		by_oid.names = NIL;
 		by_oid.typeOid = kept->type;
@@ -166,16 +207,15 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 		return false;
 	}
 	*type = typeTypeId(tuple);
+	typmodin = ((Form_pg_type) GETSTRUCT(tuple))->typmodin;
 	ReleaseSysCache(tuple);
 	if (wanted == name &&
 		(!get_typisdefined(*type) || lint_object_is_gone(lint, TypeRelationId, *type)))
 		return false;
-	lint->known_type = name;
-	lint->known_type_statement = lint->statement;
-	lint->known_type_oid = *type;
-	lint->known_typmod = *typmod;
+	type_note_known(lint, name, *type, *typmod);
 	if (kept != NULL && wanted == name)
 	{
+		kept->typmodin = typmodin;
 		kept->plain = get_typtype(*type) != TYPTYPE_DOMAIN && get_typdefault(*type) == NULL;
 		kept->collation = get_typcollation(*type);
 		kept->type = *type;
