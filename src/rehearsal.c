@@ -75,7 +75,8 @@ typedef struct RehearsalRelation
 	Oid			relfilenode;	/* the last one seen */
 	float4		reltuples;
 	LOCKMASK	modes;			/* of a root: held so far, its indexes' too */
-	int			row;			/* of a root: its last row */
+	int			statement;		/* of a root: the last one that had a row of it */
+	int			row;			/* of a root: that row, as long as that statement's are made */
 	const char *name;			/* of a root */
 } RehearsalRelation;
 
@@ -376,7 +377,7 @@ rehearsal_relation(HTAB *relations, Oid oid)
 	relation->root = InvalidOid;
 	relation->relkind = '\0';
 	relation->modes = 0;
-	relation->row = -1;
+	relation->statement = relation->row = -1;
 	relation->name = NULL;
 
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
@@ -536,11 +537,12 @@ rehearsal_rows_of(Rehearsal *rehearsal, HTAB *relations, int index,
 		if (relation->root < FirstNormalObjectId)
 			continue;
 		root = rehearsal_root(relations, relation);
-		if (root->row < first)
+		if (root->statement != index)
 		{
 			row = rehearsal_add_row(rehearsal, index);
 			row->relation = root->name;
 			row->rewritten = row->scanned = 0;
+			root->statement = index;
 			root->row = rehearsal->n_rows - 1;
 		}
 		row = &rehearsal->rows[root->row];

@@ -45,6 +45,15 @@ $script$);
 SELECT r.wal_bytes > 1000 AS wal, r.elapsed_ms > 0 AS elapsed, r.held_ms >= r.elapsed_ms AS held
 FROM tapmig.rehearse('ALTER TABLE t ALTER a TYPE bigint') r;
 
+-- A lock that grows, behind a statement that took another one which shows nothing new.
+CREATE TABLE w (id int PRIMARY KEY);
+SELECT statement, relation, lock_mode FROM tapmig.rehearse($script$
+LOCK TABLE t IN ACCESS EXCLUSIVE MODE;
+CREATE TABLE fresh (w int REFERENCES w, t int REFERENCES t);
+LOCK TABLE w IN ACCESS EXCLUSIVE MODE;
+$script$);
+DROP TABLE w;
+
 -- What the script makes is left out, and so are the system catalogs.
 SELECT * FROM shown($script$
 CREATE TABLE fresh (id serial PRIMARY KEY, b text);
