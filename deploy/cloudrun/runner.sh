@@ -386,7 +386,7 @@ case $rc in
 	emit INFO 'done' "tapmig $1: done$nothing" exit 0
 	;;
 1) advise ERROR failed "tapmig $1: a migration failed" \
-	'The message before this one has the cause and the line. Correct the file, deploy it and run this again.' exit 1 ;;
+	'The message before this one has the cause, the line and what to do. Run this again; where the script is at fault, correct the file and deploy it first.' exit 1 ;;
 2) advise ERROR failed "tapmig $1: called wrongly, or a file cannot be read" \
 	"The message before this one says what. The directory of the migrations is $TAPMIG_DIR." exit 2 ;;
 3) advise ERROR failed "tapmig $1: the connection failed or was lost" \

@@ -134,7 +134,7 @@ for my $shell (sort keys %shells)
 	is($exit . ' ' . events($events), '1 INFO:start ERROR:message ERROR:message ERROR:failed', "$shell: a failure");
 	like($events->[1]{message}, qr/\A003_bad: ERROR:  function nosuch\(\) does not exist\n.*line 2/s, "$shell: cause and line");
 	is($events->[1]{migration}, '003_bad', "$shell: and migration");
-	like($events->[3]{message}, qr/^HINT:  .*Correct the file/m, "$shell: what to do");
+	like($events->[3]{message}, qr/^HINT:  .*correct the file/m, "$shell: what to do");
 	is($events->[3]{exit}, 1, "$shell: its exit code");
 }
 cmp_ok(scalar keys %shells, '>=', 2, 'several shells were tried');
