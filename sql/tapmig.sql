@@ -1090,6 +1090,12 @@ BEGIN
 		SELECT n.nspname, c.relname, c.relowner, c.relacl, left(c.relname, 49) || '_before_tapmig' AS kept
 		INTO STRICT t
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ledger;
+		IF to_regclass(format('%I.%I', t.nspname, t.kept)) IS NOT NULL THEN
+			RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+				MESSAGE = format('%s cannot be kept as %I.%I: there is a relation of that name', ledger, t.nspname, t.kept),
+				DETAIL = 'Nothing was recorded.',
+				HINT = 'It may be of an adoption before. Rename or drop it, then run tapmig adopt again.';
+		END IF;
 		EXECUTE format('ALTER TABLE %s RENAME TO %I', ledger, t.kept);
 	END IF;
 	IF tapmig.foreign_digest(ledger) <> digest THEN

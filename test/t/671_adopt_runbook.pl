@@ -134,6 +134,16 @@ $session->try('LOCK TABLE schema_migrations IN ACCESS SHARE MODE');
 is($exit, 7, 'a table in use: exit code 7') or diag "$out$err";
 $session->try('ROLLBACK');
 
+# The name that the table is to be kept under is taken
+my $taken = runbook('taken');
+$node->safe_psql($taken, 'CREATE VIEW schema_migrations_before_tapmig AS SELECT 1 AS one');
+($exit, $out, $err) = run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir ], dbname => $taken);
+is($exit, 1, 'a relation has the name: exit code 1') or diag "$out$err";
+like($err, qr/schema_migrations\S* cannot be kept as public\.schema_migrations_before_tapmig: there is a relation of that name.*\nDETAIL:  Nothing was recorded\.\nHINT:  .*Rename or drop it, then run tapmig adopt again\./, 'its message');
+is(sql_value($node, 'SELECT count(*) FROM tapmig.schema_migrations', dbname => $taken), 0, 'nothing was recorded');
+$node->safe_psql($taken, 'DROP VIEW schema_migrations_before_tapmig');
+is((run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir ], dbname => $taken))[0], 0, 'dropped: adopted');
+
 # What doc/adopt.md says of the view
 my $other = runbook('documented');
 run_tapmig($node, [ 'adopt', '--yes', '--dir', $dir ], dbname => $other);
