@@ -4,8 +4,8 @@
  *
  * The triggers of ledger_trigger.c refuse a script's writes. A superuser's script
  * could put them out of action first, or put its own code where the ledger's
- * runs: another trigger, a rule, a policy, an index's expression, a function of
- * tapmig's. So the schema tapmig is closed to a script's DDL, and its tables to
+ * runs: another trigger, a rule, a policy, an index's expression, a foreign key's
+ * action, a function of tapmig's. So the schema tapmig is closed to a script's DDL, and its tables to
  * writes whatever their triggers say, in the server's hooks: this catches what DO,
  * a function or EXECUTE does as well.
  *
@@ -16,6 +16,8 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -23,13 +25,17 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
 #include "commands/extension.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
 #include "tcop/utility.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "executor.h"
@@ -75,6 +81,27 @@ ledger_refuse_script(void)
 				 errhint("COMMIT first.")));
 }
 
+/* The table of a trigger that was just made, which no catalog cache has yet. */
+static Oid
+guard_trigger_table(Oid trigger)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			table;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(rel, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	table = HeapTupleIsValid(tuple) ? ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid :
+		InvalidOid;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return table;
+}
+
 static void
 guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
@@ -87,7 +114,17 @@ guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int su
 			ledger_raise_append_only("TRUNCATE", get_rel_name(object_id));
 		ledger_refuse_script();
 	}
-	if (access != OAT_POST_ALTER || !executor_in_script())
+	if (!executor_in_script())
+		return;
+
+	/*
+	 * A foreign key that refers to the ledger, too: what it does to the referring
+	 * rows, and their triggers do, would be done in the ledger's own DELETE.
+	 */
+	if (access == OAT_POST_CREATE && class_id == TriggerRelationId &&
+		guard_is_schema(get_rel_namespace(guard_trigger_table(object_id))))
+		guard_refuse_change();
+	if (access != OAT_POST_ALTER)
 		return;
 
 	if (class_id == ExtensionRelationId ? object_id == get_extension_oid("tapmig", true) :
@@ -164,6 +201,35 @@ guard_drop(const DropStmt *statement)
 	}
 }
 
+/* Something new in the schema of that name; NULL: in the first of search_path. */
+static void
+guard_new(const char *schema)
+{
+	List	   *path = schema == NULL ? fetch_search_path(false) : NIL;
+
+	if (schema != NULL ? strcmp(schema, "tapmig") == 0 :
+		path != NIL && guard_is_schema(linitial_oid(path)))
+		guard_refuse_change();
+	list_free(path);
+}
+
+static void
+guard_new_relation(const RangeVar *relation)
+{
+	if (relation->relpersistence != RELPERSISTENCE_TEMP)
+		guard_new(relation->schemaname);
+}
+
+static void
+guard_new_name(const List *names)
+{
+	char	   *schema;
+	char	   *name;
+
+	DeconstructQualifiedName((List *) names, &schema, &name);
+	guard_new(schema);
+}
+
 static void
 guard_statement(Node *statement)
 {
@@ -174,7 +240,38 @@ guard_statement(Node *statement)
 			break;
 		case T_CreateStmt:
 		case T_CreateForeignTableStmt:	/* begins like it */
+			guard_new_relation(((CreateStmt *) statement)->relation);
 			guard_parents(((CreateStmt *) statement)->inhRelations);
+			break;
+		case T_CreateTableAsStmt:
+			guard_new_relation(((CreateTableAsStmt *) statement)->into->rel);
+			break;
+		case T_CreateSeqStmt:
+			guard_new_relation(((CreateSeqStmt *) statement)->sequence);
+			break;
+		case T_CompositeTypeStmt:
+			guard_new_relation(((CompositeTypeStmt *) statement)->typevar);
+			break;
+		case T_CreateDomainStmt:
+			guard_new_name(((CreateDomainStmt *) statement)->domainname);
+			break;
+		case T_CreateEnumStmt:
+			guard_new_name(((CreateEnumStmt *) statement)->typeName);
+			break;
+		case T_CreateRangeStmt:
+			guard_new_name(((CreateRangeStmt *) statement)->typeName);
+			break;
+		case T_DefineStmt:
+			guard_new_name(((DefineStmt *) statement)->defnames);
+			break;
+		case T_CreateFunctionStmt:
+			guard_new_name(((CreateFunctionStmt *) statement)->funcname);
+			break;
+		case T_AlterObjectSchemaStmt:
+			guard_new(((AlterObjectSchemaStmt *) statement)->newschema);
+			break;
+		case T_AlterObjectDependsStmt:	/* what is dropped with another extension */
+			guard_relation(((AlterObjectDependsStmt *) statement)->relation);
 			break;
 		case T_IndexStmt:
 			guard_relation(((IndexStmt *) statement)->relation);
@@ -198,20 +295,11 @@ guard_statement(Node *statement)
 			guard_relation(((AlterSeqStmt *) statement)->sequence);
 			break;
 		case T_ViewStmt:
-			guard_relation(((ViewStmt *) statement)->view);
+			guard_new_relation(((ViewStmt *) statement)->view);
 			break;
 		case T_DropStmt:
 			guard_drop((DropStmt *) statement);
 			break;
-		case T_CreateFunctionStmt:
-			{
-				char	   *name;
-
-				if (guard_is_schema(QualifiedNameGetCreationNamespace(((CreateFunctionStmt *) statement)->funcname,
-																	  &name)))
-					guard_refuse_change();
-				break;
-			}
 		default:
 			break;
 	}

@@ -170,6 +170,21 @@ CREATE FUNCTION attacks.g(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT att
 CREATE FUNCTION attacks.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM attacks.forge(); END'; CREATE EVENT TRIGGER attacks ON ddl_command_end EXECUTE FUNCTION attacks.e(); CREATE TABLE attacks.f ()
 CREATE MATERIALIZED VIEW attacks.m AS SELECT attacks.forge()
 PREPARE TRANSACTION 'attacks'
+CREATE TABLE attacks.fk (t text, v text, FOREIGN KEY (t, v) REFERENCES tapmig.schema_migrations ON DELETE CASCADE)
+CREATE TABLE attacks.fk (v bigint); ALTER TABLE attacks.fk ADD FOREIGN KEY (v) REFERENCES tapmig.history ON DELETE CASCADE
+ALTER TRIGGER insert_row ON tapmig.schema_migrations DEPENDS ON EXTENSION plpgsql
+ALTER INDEX tapmig.schema_migrations_key DEPENDS ON EXTENSION plpgsql
+CREATE TABLE tapmig.other (i int)
+CREATE TABLE tapmig.other AS SELECT 1
+SELECT 1 INTO tapmig.other
+SET search_path = tapmig; CREATE TABLE other (i int)
+CREATE VIEW tapmig.other AS SELECT 1
+CREATE TYPE tapmig.other AS ENUM ()
+CREATE DOMAIN tapmig.other AS int
+CREATE SEQUENCE tapmig.other
+CREATE OPERATOR tapmig.= (leftarg = text, rightarg = text, function = texteq)
+CREATE FUNCTION attacks.run(text, text) RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION attacks.run SET SCHEMA tapmig
+SET search_path = tapmig; CREATE TEMP TABLE other (i int); DROP TABLE other
 PREPARE p AS SELECT attacks.forge(); EXECUTE p
 \.
 
