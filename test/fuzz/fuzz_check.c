@@ -20,6 +20,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "parser/scanner.h"
+#include "parser/scansup.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -80,6 +81,7 @@ static struct
 	uint64		whole;			/* compared with the parse of the whole */
 	uint64		layouts;		/* ... with itself in another layout */
 	uint64		changes;		/* ... with one token changed */
+	uint64		data;			/* ... with other inline data */
 	uint64		psql;			/* ... with psql's splitter */
 	uint64		linted;
 	uint64		large;
@@ -94,11 +96,11 @@ fuzz_counters(void)
 	snprintf(buf, sizeof(buf),
 			 "inputs " UINT64_FORMAT ", read " UINT64_FORMAT ", parsed " UINT64_FORMAT
 			 ", against the whole " UINT64_FORMAT ", other layouts " UINT64_FORMAT
-			 ", changed tokens " UINT64_FORMAT ", against psql " UINT64_FORMAT
+			 ", changed tokens " UINT64_FORMAT ", other data " UINT64_FORMAT ", against psql " UINT64_FORMAT
 			 ", linted " UINT64_FORMAT ", large " UINT64_FORMAT ", slowest %.3f s",
 			 counters.inputs, counters.read, counters.parsed, counters.whole,
-			 counters.layouts, counters.changes, counters.psql, counters.linted,
-			 counters.large, counters.slowest);
+			 counters.layouts, counters.changes, counters.data, counters.psql,
+			 counters.linted, counters.large, counters.slowest);
 	return buf;
 }
 
@@ -384,6 +386,25 @@ fuzz_check_places(const Script *script)
 		fuzz_fail("there is SQL behind the last statement");
 }
 
+/*
+ * Whether a string that a psql command follows goes on behind that line. psql and
+ * tapmig read two, and what they make of them the server reads as one.
+ */
+static bool
+fuzz_string_goes_on(const Script *script)
+{
+	int			n;
+	FuzzToken  *tokens = fuzz_tokens(script->work, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (tokens[i].string &&
+			memcmp(script->work + tokens[i].start, script->text + tokens[i].start, tokens[i].end - tokens[i].start) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* Each statement by itself is what it is in the whole. */
 static void
 fuzz_check_whole(const FuzzReading *reading)
@@ -405,6 +426,8 @@ fuzz_check_whole(const FuzzReading *reading)
 	}
 	fuzz_read(&whole);
 	if (whole.error != NULL && whole.error->sqlerrcode == ERRCODE_STATEMENT_TOO_COMPLEX)
+		return;
+	if (whole.error == NULL && fuzz_string_goes_on(script))
 		return;
 	counters.whole++;
 	if (whole.error != NULL && reading->error == NULL)
@@ -444,7 +467,8 @@ fuzz_add_layout(StringInfo to, FuzzRandom *random, bool newline)
 {
 	static const char *const kinds[] = {
 		" ", "  ", "\t", " /* ; */ ", " /* ' */", " /* /* $$ */ \" */", " /*--*/",
-		"\n", " \r\n", " -- ; ' $$ /*\n", " --\n\n", " --\\.\n", "\f\n", " /*\n*/ "
+		"\n", " \r\n", " -- ; ' $$ /*\n", " --\n\n", " --\\.\n", "\f\n", " /*\n*/ ",
+		" /* /* */\n-- +goose Down\n*/ "
 	};
 
 	appendStringInfoString(to, kinds[fuzz_random(random, newline ? lengthof(kinds) : 7)]);
@@ -521,6 +545,12 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 			appendStringInfoString(&text, source[0] == '"' ? "\"zq7x\"" : "zq7x");
 			if (source[0] == '"' && strncmp(source, "\"zq7x\"", 6) == 0)
 				return;
+			/* Or the same name in quotes */
+			if (source[0] != '"' && fuzz_random(random, 2) == 0)
+			{
+				text.len = t->start;
+				appendStringInfo(&text, "\"%s\"", downcase_truncate_identifier(source, t->end - t->start, false));
+			}
 			break;
 		case COMPAT_TOKEN_SCONST:
 			if (t->end - t->start == 6 && strncmp(source, "'zq7x'", 6) == 0)
@@ -536,8 +566,11 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 			/* One digit more, but not to a name before it, which may be cut off there. */
 			appendStringInfo(&text, " 7%.*s", t->end - t->start, source);
 			break;
+		case ';':
+			appendStringInfoChar(&text, ' ');
+			break;
 		default:
-			if (t->token == ';' || t->token == '(' || t->token == ')' || t->token == '\\' || t->string)
+			if (t->token == '(' || t->token == ')' || t->token == '\\' || t->string)
 				return;
 			/* It is left out */
 			appendStringInfoChar(&text, ' ');
@@ -550,9 +583,56 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 	fuzz_read(&reading);
 	if (reading.error != NULL)
 		return;
+	/* A semicolon that ends nothing, or stands in a body, is another matter. */
+	if (t->token == ';' && reading.script->n_statements == script->n_statements)
+		return;
 	counters.changes++;
 	if (memcmp(reading.script->fingerprint, script->fingerprint, PG_SHA256_DIGEST_LENGTH) == 0)
 		fuzz_fail("the same fingerprint with token %d changed:\n%s", changed, text.data);
+}
+
+/* Inline data count byte for byte, but for the end of the line behind them. */
+static void
+fuzz_check_data(const Script *script, FuzzRandom *random)
+{
+	const ScriptStatement *s = NULL;
+	size_t		len = script->len;
+
+	/* A second byte order mark would become a first one. */
+	if (script_bom_skip(script->text, &len) != script->text)
+		return;
+	for (int i = 0, n = 0; i < script->n_statements; i++)
+	{
+		if (script->statements[i].copy_line > 0 && fuzz_random(random, ++n) == 0)
+			s = &script->statements[i];
+	}
+	for (int what = 0; s != NULL && what < 3; what++)
+	{
+		FuzzReading reading = {FUZZ_SCRIPT};
+		size_t		at = s->copy_end + (what == 2 ? 2 : 0);
+		StringInfoData text;
+
+		initStringInfo(&text);
+		appendBinaryStringInfo(&text, script->text, at);
+		if (what == 0)
+			appendStringInfoString(&text, "\r\n");
+		else if (what == 1 && at > s->copy_start + 1 && !IS_HIGHBIT_SET(text.data[at - 2]) &&
+				 isalnum((unsigned char) text.data[at - 2]))
+			text.data[at - 2]--;
+		else if (what == 2 && script->text[at] != '\r')
+			appendStringInfoChar(&text, '\r');
+		else
+			continue;
+		appendBinaryStringInfo(&text, script->text + at, script->len - at);
+		reading.text = text.data;
+		reading.len = text.len;
+		fuzz_read(&reading);
+		counters.data++;
+		if (reading.error != NULL || reading.script->n_statements != script->n_statements)
+			fuzz_fail("other data are not read:\n%s", text.data);
+		if ((memcmp(reading.script->fingerprint, script->fingerprint, PG_SHA256_DIGEST_LENGTH) == 0) != (what == 2))
+			fuzz_fail("%s", what == 2 ? "the end of the data's last line counts" : "the same fingerprint with other data");
+	}
 }
 
 /* A statement's lines but the empty ones, which psql drops. */
@@ -733,6 +813,7 @@ fuzz_check_reading(const char *text, size_t len, FuzzRandom *random)
 	fuzz_check_statements(&reading);
 	fuzz_check_head(reading.script);
 	fuzz_check_places(reading.script);
+	fuzz_check_data(reading.script, random);
 	if (fuzz_is_uniform(reading.script))
 		fuzz_check_whole(&each);
 	if (fuzz_is_plain(reading.script))

@@ -96,6 +96,6 @@ note $end // $log;
 
 # That it went through everything, and did not stop at the door.
 my %n = ($end // '') =~ /(\w[\w ]*?) (\d+)(?:,|$)/g;
-cmp_ok($n{$_} // 0, '>=', 100, $_) for 'read', 'parsed', 'against the whole', 'other layouts', 'changed tokens', 'against psql', 'linted';
+cmp_ok($n{$_} // 0, '>=', 100, $_) for 'read', 'parsed', 'against the whole', 'other layouts', 'changed tokens', 'other data', 'against psql', 'linted';
 
 done_testing();
