@@ -1044,6 +1044,8 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
 			MESSAGE = format('%s is no view that tapmig.ledger_view made', TG_RELID::regclass);
 	END IF;
+	-- Loads the library, which refuses others' triggers on the ledger.
+	PERFORM tapmig.version_key('0');
 	INSERT INTO tapmig.schema_migrations AS m (track, version, applied_at, source, applied_as)
 	VALUES (TG_ARGV[0], NEW.version, NEW.applied_at, NEW.source, session_user)
 	RETURNING m.version, m.applied_at, m.source INTO NEW.version, NEW.applied_at, NEW.source;

@@ -9,6 +9,9 @@
  * writes whatever their triggers say, in the server's hooks: this catches what DO,
  * a function or EXECUTE does as well.
  *
+ * The ledger's own writes run as its owner, and so would a trigger of a role that
+ * was given no more than the right to make one on its tables: it is refused.
+ *
  * What a script leaves in its transaction (a deferred trigger, a cursor WITH HOLD)
  * runs when the script has ended; until the transaction ends the tables stay
  * closed. Not guarded are the system catalogs themselves: a superuser's script
@@ -27,15 +30,20 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "executor.h"
@@ -327,23 +335,79 @@ guard_write(Oid table, AclMode permissions)
 	ledger_refuse_script();
 }
 
+/* Who may make triggers on a table beside its owner, for a message; NULL: nobody. */
+static char *
+guard_trigger_makers(Relation rel)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(rel)));
+	char	   *makers = NULL;
+	bool		none;
+	Datum		datum = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &none);
+	Acl		   *acl = none ? NULL : DatumGetAclPCopy(datum);
+
+	for (int i = 0; acl != NULL && i < ACL_NUM(acl); i++)
+	{
+		/* As ACL_DAT() has it, without its comparison of signed and unsigned. */
+		AclItem    *item = (AclItem *) ((char *) acl + ARR_OVERHEAD_NONULLS(1)) + i;
+		const char *name = item->ai_grantee == ACL_ID_PUBLIC ? "PUBLIC" :
+			quote_identifier(GetUserNameFromId(item->ai_grantee, false));
+
+		if (item->ai_grantee != rel->rd_rel->relowner &&
+			(ACLITEM_GET_PRIVS(*item) & ACL_TRIGGER) != 0)
+			makers = makers == NULL ? pstrdup(name) : psprintf("%s, %s", makers, name);
+	}
+	ReleaseSysCache(tuple);
+	return makers;
+}
+
+/*
+ * Before a write, which runs as the tables' owner where it is the ledger's own or
+ * a view's: so would a trigger that somebody made with no more than the right to
+ * make one.
+ */
+static void
+guard_triggers(Oid table)
+{
+	Relation	rel = table_open(table, NoLock);
+
+	for (int i = 0; rel->trigdesc != NULL && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+		char	   *makers;
+
+		if (trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED ||
+			guard_is_schema(get_func_namespace(trigger->tgfoid)))
+			continue;
+		makers = guard_trigger_makers(rel);
+		if (makers != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("trigger \"%s\" on tapmig.%s would run with the rights of the extension's owner",
+							trigger->tgname, RelationGetRelationName(rel)),
+					 errdetail("Others than the owner may create triggers there: %s.", makers),
+					 errhint("Drop it unless the owner made it, and REVOKE TRIGGER ON tapmig.%s FROM %s.",
+							 RelationGetRelationName(rel), makers)));
+	}
+	table_close(rel, NoLock);
+}
+
 /* INSERT, UPDATE, DELETE, MERGE and COPY FROM all ask for their rights. */
 static bool
 guard_check_permissions(COMPAT_CHECK_PERMISSIONS_ARGUMENTS)
 {
 	ListCell   *lc;
 
-	if ((executor_in_script() || executor_has_run()) && !ledger_is_writing())
+	foreach(lc, range_table)
 	{
-		foreach(lc, range_table)
-		{
-			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
-			/* SELECT FOR UPDATE needs UPDATE as well, and takes a weaker lock. */
-			if (rte->rtekind == RTE_RELATION && rte->rellockmode >= RowExclusiveLock &&
-				guard_is_schema(get_rel_namespace(rte->relid)))
-				guard_write(rte->relid, COMPAT_REQUIRED_PERMISSIONS(rte));
-		}
+		/* SELECT FOR UPDATE needs UPDATE as well, and takes a weaker lock. */
+		if (rte->rtekind != RTE_RELATION || rte->rellockmode < RowExclusiveLock ||
+			!guard_is_schema(get_rel_namespace(rte->relid)))
+			continue;
+		if (!ledger_is_writing() && (executor_in_script() || executor_has_run()))
+			guard_write(rte->relid, COMPAT_REQUIRED_PERMISSIONS(rte));
+		guard_triggers(rte->relid);
 	}
 	return previous_check_permissions == NULL ||
 		previous_check_permissions(COMPAT_PASS_CHECK_PERMISSIONS);

@@ -271,6 +271,50 @@ SELECT DISTINCT * FROM trapped;
 TRUNCATE trapped;
 INSERT INTO insert_view (version) VALUES ('2');
 
+-- Who was given too much: a trigger on the ledger would run as its owner.
+GRANT ALL ON ALL TABLES IN SCHEMA tapmig TO regress_tapmig_app;
+SET SESSION AUTHORIZATION regress_tapmig_app;
+CREATE FUNCTION trigger_trap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM attacks.sprung(current_user, 'trigger'); RETURN NEW; END $$;
+CREATE TRIGGER trap BEFORE INSERT ON tapmig.schema_migrations FOR EACH ROW EXECUTE FUNCTION trigger_trap();
+SET SESSION AUTHORIZATION regress_tapmig_deployer;
+SELECT tapmig.apply('7', 'SELECT 1', track => 'attacks');
+CALL tapmig.run('7', 'SELECT 1', track => 'attacks');
+CALL tapmig.run('7', 'VACUUM attacks.indexed', track => 'attacks');
+RESET SESSION AUTHORIZATION;
+\set VERBOSITY default
+SELECT tapmig.register('7', track => 'attacks');
+\set VERBOSITY terse
+\c -
+SET client_min_messages = error;
+SET search_path = attacks, public;
+INSERT INTO insert_view (version) VALUES ('7');
+DROP TRIGGER trap ON tapmig.schema_migrations;
+SET SESSION AUTHORIZATION regress_tapmig_app;
+CREATE TRIGGER trap AFTER UPDATE OR DELETE ON tapmig.schema_migrations FOR EACH STATEMENT EXECUTE FUNCTION trigger_trap();
+CREATE TRIGGER trap AFTER INSERT OR UPDATE ON tapmig.attempts FOR EACH ROW EXECUTE FUNCTION trigger_trap();
+CREATE TRIGGER trap AFTER INSERT ON tapmig.history FOR EACH STATEMENT EXECUTE FUNCTION trigger_trap();
+CREATE CONSTRAINT TRIGGER trap AFTER INSERT ON tapmig.scripts DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trigger_trap();
+RESET SESSION AUTHORIZATION;
+SELECT tapmig.accept('1', 'SELECT 2', 'why', track => 'attacks');
+SELECT tapmig.register('7', track => 'attacks');
+DROP TRIGGER trap ON tapmig.history;
+SELECT tapmig.register('7', 'SELECT 7', track => 'attacks');
+DROP TRIGGER trap ON tapmig.scripts;
+CALL tapmig.run('7', 'SELECT 1/0', track => 'attacks');
+SELECT who = current_user AS as_owner, what FROM trapped;
+-- The owner's own, on a table where nobody else may make one
+DROP TRIGGER trap ON tapmig.schema_migrations;
+DROP TRIGGER trap ON tapmig.attempts;
+REVOKE ALL ON ALL TABLES IN SCHEMA tapmig FROM regress_tapmig_app;
+GRANT SELECT ON ALL TABLES IN SCHEMA tapmig TO regress_tapmig_app;
+CREATE TRIGGER owners AFTER INSERT ON tapmig.schema_migrations FOR EACH ROW EXECUTE FUNCTION trigger_trap();
+SELECT tapmig.register('7', track => 'attacks');
+DROP TRIGGER owners ON tapmig.schema_migrations;
+REVOKE ALL ON ALL TABLES IN SCHEMA tapmig FROM regress_tapmig_app;
+SELECT who = current_user AS as_owner, what FROM trapped;
+TRUNCATE trapped;
+
 -- What looks like another tool's ledger, and is a trap for who adopts
 SET SESSION AUTHORIZATION regress_tapmig_app;
 CREATE TABLE with_policy (version text PRIMARY KEY);
