@@ -198,16 +198,31 @@
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_HAS_NOT_ENFORCED			true
 #define COMPAT_IS_ENFORCED(constraint)	((constraint)->is_enforced)
+#define COMPAT_FORM_ENFORCED(form)		((form)->conenforced)
 #else
 #define COMPAT_HAS_NOT_ENFORCED			false
 #define COMPAT_IS_ENFORCED(constraint)	true
+#define COMPAT_FORM_ENFORCED(form)		true
+#endif
+
+/* ALTER CONSTRAINT: whether it says ENFORCED or NOT ENFORCED, of which, and which. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_ALTERS_ENFORCED(def)		castNode(ATAlterConstraint, def)->alterEnforceability
+#define COMPAT_ALTERED_NAME(def)		castNode(ATAlterConstraint, def)->conname
+#define COMPAT_ALTERED_ENFORCED(def)	castNode(ATAlterConstraint, def)->is_enforced
+#else
+#define COMPAT_ALTERS_ENFORCED(def)		false
+#define COMPAT_ALTERED_NAME(def)		castNode(Constraint, def)->conname
+#define COMPAT_ALTERED_ENFORCED(def)	true
 #endif
 
 /* Generated columns are stored, and from 18 on may be virtual instead. */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_GENERATED_KIND(constraint)	((constraint)->generated_kind)
+#define COMPAT_GENERATED_VIRTUAL			ATTRIBUTE_GENERATED_VIRTUAL
 #else
 #define COMPAT_GENERATED_KIND(constraint)	ATTRIBUTE_GENERATED_STORED
+#define COMPAT_GENERATED_VIRTUAL			'v'
 #endif
 
 /* ALTER COLUMN ... SET EXPRESSION came with 17. */

@@ -298,6 +298,7 @@ catalog_constraint(Lint *lint, HeapTuple tuple, TupleDesc desc)
 	constraint->oid = form->oid;
 	constraint->type = form->contype;
 	constraint->validated = form->convalidated;
+	constraint->enforced = COMPAT_FORM_ENFORCED(form);
 	constraint->made_step = -1;
 	constraint->index = form->conindid;
 	constraint->other_table = form->confrelid;

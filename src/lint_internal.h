@@ -58,6 +58,7 @@ typedef struct LintConstraint
 	Oid			oid;
 	char		type;			/* as contype */
 	bool		validated;
+	bool		enforced;
 	bool		inherited;		/* a new CHECK, which the children have too */
 	bool		gone;
 	bool		is_new;			/* added by this script ... */

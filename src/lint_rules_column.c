@@ -151,8 +151,12 @@ check_inline(LintCheck *c)
 {
 	ColumnDef  *def = added_column(c);
 	Constraint *con = def == NULL ? NULL : lint_constraint_of(def, CONSTR_CHECK);
+	Constraint *generated = def == NULL ? NULL : lint_constraint_of(def, CONSTR_GENERATED);
 
-	if (con != NULL && COMPAT_IS_ENFORCED(con))
+	/* What is computed when it is read is computed of every row, to see that it is not null. */
+	if ((con != NULL && COMPAT_IS_ENFORCED(con)) ||
+		(generated != NULL && COMPAT_GENERATED_KIND(generated) == COMPAT_GENERATED_VIRTUAL &&
+		 lint_constraint_of(def, CONSTR_NOTNULL) != NULL))
 		lint_find(c, c->rel, AccessExclusiveLock, column_detail(def));
 }
 

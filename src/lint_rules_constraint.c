@@ -53,6 +53,17 @@ check_volatile(LintCheck *c)
 				  con->conname == NULL ? "a CHECK" : psprintf("CHECK %s", con->conname));
 }
 
+/* The constraint that ALTER CONSTRAINT makes ENFORCED, or NOT ENFORCED; NULL: none. */
+static LintConstraint *
+altered_constraint(LintCheck *c, bool enforced)
+{
+	LintConstraint *con = NULL;
+
+	if (COMPAT_ALTERS_ENFORCED(c->cmd->def) && COMPAT_ALTERED_ENFORCED(c->cmd->def) == enforced)
+		con = lint_constraint(c->lint, c->rel, COMPAT_ALTERED_NAME(c->cmd->def));
+	return con != NULL && con->enforced != enforced ? con : NULL;
+}
+
 static void
 check_not_enforced(LintCheck *c)
 {
@@ -61,6 +72,12 @@ check_not_enforced(LintCheck *c)
 
 	if (!COMPAT_HAS_NOT_ENFORCED)
 		return;
+	if (c->cmd != NULL && c->cmd->subtype == AT_AlterConstraint)
+	{
+		if (altered_constraint(c, false) != NULL)
+			lint_find(c, c->rel, NoLock, "NOT ENFORCED");
+		return;
+	}
 	if (c->cmd != NULL)
 		constraints = list_make1(c->cmd->def);
 	else
@@ -84,12 +101,30 @@ check_not_enforced(LintCheck *c)
 
 /* ---- foreign keys */
 
+/* ALTER CONSTRAINT ... ENFORCED: as if the key were added, but readers wait too. */
+static void
+check_key_enforced(LintCheck *c)
+{
+	LintConstraint *con = altered_constraint(c, true);
+	LintRelation *other = con == NULL ? NULL : lint_relation_by_oid(c->lint, con->other_table);
+
+	if (con != NULL)
+		lint_find(c, c->rel, AccessExclusiveLock, other == NULL ? NULL :
+				  psprintf("ENFORCED; SHARE ROW EXCLUSIVE on %s", lint_relation_label(c->lint, other)));
+}
+
 static void
 check_key(LintCheck *c)
 {
-	Constraint *con = added_constraint(c, CONSTR_FOREIGN);
+	Constraint *con;
 	LintRelation *other;
 
+	if (c->cmd->subtype == AT_AlterConstraint)
+	{
+		check_key_enforced(c);
+		return;
+	}
+	con = added_constraint(c, CONSTR_FOREIGN);
 	if (con == NULL || !is_checked(con))
 		return;
 	other = lint_relation(c->lint, con->pktable);
@@ -647,6 +682,7 @@ check_drop_identity(LintCheck *c)
 }
 
 #define ON_ADD	{T_AlterTableStmt, AT_AddConstraint}
+#define ON_ALTER	{T_AlterTableStmt, AT_AlterConstraint}
 
 const LintRule lint_rules_constraint[] = {
 	{"check-not-not-valid", LINT_SCAN, {ON_ADD}, check_check,
@@ -655,11 +691,11 @@ const LintRule lint_rules_constraint[] = {
 	{"check-volatile-expression", LINT_ALWAYS_WARNING, {ON_ADD}, check_volatile,
 		"it calls what is not immutable, so that rows which passed may fail when they are restored",
 	"Use immutable functions only, or a trigger."},
-	{"constraint-not-enforced", LINT_ALWAYS_WARNING, {ON_ADD, {T_CreateStmt, LINT_ANY}},
+	{"constraint-not-enforced", LINT_ALWAYS_WARNING, {ON_ADD, ON_ALTER, {T_CreateStmt, LINT_ANY}},
 		check_not_enforced,
 		"no row, old or new, is ever checked",
 	"NOT VALID leaves out the old rows only."},
-	{"fk-not-not-valid", LINT_SCAN, {ON_ADD}, check_key,
+	{"fk-not-not-valid", LINT_SCAN, {ON_ADD, ON_ALTER}, check_key,
 		"while every row is looked up: whoever writes waits",
 	"ADD CONSTRAINT ... NOT VALID now, VALIDATE CONSTRAINT in a later script."},
 	{"fk-not-valid-on-partitioned", LINT_ALWAYS_ERROR, {ON_ADD}, check_key_partitioned,

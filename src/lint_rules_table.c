@@ -363,6 +363,7 @@ goes_down(AlterTableCmd *cmd)
 		case AT_DropConstraint:
 		case AT_ValidateConstraint:
 		case AT_AddConstraint:
+		case AT_AlterConstraint:
 			return true;
 		default:
 			return false;

@@ -73,8 +73,10 @@ find_type_change(LintCheck *c, TypeChange *change)
 	change->collation = def->collClause == NULL ?
 		lint_type_collation(c->lint, def->typeName, change->type) :
 		GetColumnDefCollation(NULL, def, change->type);
-	change->rewrites = lint_change_rewrites(c->lint, change->column, def->raw_default, c->rel,
-											change->type, change->typmod);
+	/* There is nothing of a virtual column in the rows. */
+	change->rewrites = change->column->generated != COMPAT_GENERATED_VIRTUAL &&
+		lint_change_rewrites(c->lint, change->column, def->raw_default, c->rel,
+							 change->type, change->typmod);
 	return true;
 }
 

@@ -185,7 +185,8 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	made = lint_alloc(lint, sizeof(LintConstraint));
 	made->name = con->conname == NULL ? NULL : lint_strdup(lint, con->conname);
 	made->type = type;
-	made->validated = !con->skip_validation && COMPAT_IS_ENFORCED(con);
+	made->enforced = COMPAT_IS_ENFORCED(con);
+	made->validated = !con->skip_validation && made->enforced;
 	made->is_new = true;
 	made->made_step = lint->step;
 	made->inherited = con->contype == CONSTR_CHECK && lint->inherit && !con->is_no_inherit;
@@ -353,6 +354,15 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			constraint = lint_constraint(lint, rel, cmd->name);
 			if (constraint != NULL)
 				constraint->validated = true;
+			break;
+		case AT_AlterConstraint:
+			constraint = COMPAT_ALTERS_ENFORCED(cmd->def) ?
+				lint_constraint(lint, rel, COMPAT_ALTERED_NAME(cmd->def)) : NULL;
+			if (constraint == NULL || constraint->enforced == COMPAT_ALTERED_ENFORCED(cmd->def))
+				break;
+			constraint->enforced = constraint->validated = COMPAT_ALTERED_ENFORCED(cmd->def);
+			lint_hold(lint, lint_relation_by_oid(lint, constraint->other_table),
+					  constraint->enforced ? ShareRowExclusiveLock : AccessExclusiveLock);
 			break;
 		case AT_DropConstraint:
 			constraint = lint_constraint(lint, rel, cmd->name);
