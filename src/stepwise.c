@@ -33,6 +33,7 @@
 #include "executor.h"
 #include "index_repair.h"
 #include "retry.h"
+#include "self_wait.h"
 #include "session_settings.h"
 #include "shape.h"
 #include "stepwise.h"
@@ -393,6 +394,7 @@ static void
 stepwise_abort(Stepwise *s)
 {
 	disable_timeout(STATEMENT_TIMEOUT, false);
+	self_wait_fail();
 	FlushErrorState();
 	executor_release_slot();
 	AbortCurrentTransaction();
@@ -505,7 +507,12 @@ stepwise_run_top_level(Stepwise *s, int index, const char *sql, bool is_step)
 	if (sql != NULL)
 		executor_run_sql(s->request->script, s->shape, index, sql, &s->options);
 	else
+	{
+		if (strcmp(s->shape->statements[index].command, "CREATE SUBSCRIPTION") == 0)
+			self_wait_begin(castNode(CreateSubscriptionStmt, stepwise_parse(s, index)->stmt));
 		executor_run_alone(s->request->script, s->shape, index, &s->options);
+		self_wait_end();
+	}
 	stepwise_commit_statement(s, index);
 	s->has_run = is_step;
 	disable_timeout(STATEMENT_TIMEOUT, false);
@@ -801,6 +808,7 @@ stepwise_run(Request *request, int first_cut)
 		edata = CopyErrorData();
 		stepwise_abort(s);
 		QueryCancelPending = false;
+		self_wait_explain(edata);
 		if (s->begun)
 		{
 			stepwise_record_failure(s, edata);

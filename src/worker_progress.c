@@ -12,12 +12,15 @@
 #include "commands/progress.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "worker_progress.h"
@@ -159,6 +162,46 @@ progress_find_blocker(int pid)
 	return result;
 }
 
+/*
+ * The walsender of this server that makes a slot for a process which waits for
+ * it, or PROGRESS_NOBODY: the publisher may be another server.
+ */
+static int
+progress_find_walsender(int pid)
+{
+	const PgBackendStatus *waiting = progress_entry(pid);
+	PGPROC	   *proc = BackendPidGetProc(pid);
+
+	if (waiting == NULL || proc == NULL ||
+		proc->wait_event_info != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE)
+		return PROGRESS_NOBODY;
+	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		const LocalPgBackendStatus *local = COMPAT_BEENTRY_BY_INDEX(i);
+		const PgBackendStatus *entry = local != NULL ? &local->backendStatus : NULL;
+
+		if (entry != NULL && entry->st_backendType == B_WAL_SENDER &&
+			entry->st_proc_start_timestamp >= waiting->st_xact_start_timestamp &&
+			entry->st_activity_raw != NULL &&
+			strncmp(entry->st_activity_raw, "CREATE_REPLICATION_SLOT", 23) == 0)
+			return entry->st_procpid;
+	}
+	return PROGRESS_NOBODY;
+}
+
+/* Who is waited for, at the end of the chain. */
+static int
+progress_find_last(int pid)
+{
+	int			walsender = progress_find_walsender(pid);
+	int			blocker;
+
+	if (walsender == PROGRESS_NOBODY)
+		return progress_find_blocker(pid);
+	blocker = progress_find_blocker(walsender);
+	return blocker == PROGRESS_NOBODY || blocker == pid ? walsender : blocker;
+}
+
 static void
 progress_add_blocker(StringInfo text, int pid)
 {
@@ -245,7 +288,7 @@ worker_progress_describe(int pid)
 		default:
 			break;
 	}
-	progress_add_blocker(&text, progress_find_blocker(pid));
+	progress_add_blocker(&text, progress_find_last(pid));
 	pgstat_clear_backend_activity_snapshot();
 	return text.data;
 }
