@@ -431,16 +431,18 @@ FROM work w
 -- On a standby the process is the primary's.
 LEFT JOIN pg_stat_activity s ON s.pid = w.pid AND NOT pg_is_in_recovery()
 LEFT JOIN progress p ON p.pid = s.pid
--- Of a subscription whose publisher is this server: who makes its slot. The
--- event's name is another one from 17 on.
+-- The other end of its own connection to this server, which waits for a lock: of
+-- dblink and postgres_fdw, or the walsender that makes a subscription's slot.
 LEFT JOIN LATERAL (
 	SELECT x.pid
-	FROM pg_stat_activity x JOIN pg_replication_slots r ON r.active_pid = x.pid
-	WHERE lower(s.wait_event) = 'libpqwalreceiverreceive'
-	AND x.backend_type = 'walsender' AND x.backend_start >= s.xact_start
-	AND r.confirmed_flush_lsn IS NULL
+	FROM pg_stat_activity x
+	WHERE s.wait_event_type IN ('Client', 'Extension') AND x.wait_event_type = 'Lock'
+	AND x.backend_start >= s.backend_start
+	AND (x.application_name = 'tapmig worker ' || s.pid
+		 OR (x.backend_type = 'walsender' AND x.backend_start >= s.xact_start
+			 AND s.wait_event_type = 'Client' AND x.query LIKE 'CREATE\_REPLICATION\_SLOT%'))
 	ORDER BY x.backend_start
-	LIMIT 1) maker ON true
+	LIMIT 1) peer ON true
 -- Not current_locker_pid: of a prepared transaction that is whoever uses its backend's slot now.
 LEFT JOIN LATERAL (
 	SELECT nullif(b.pid, 0) AS pid, coalesce(x.application_name, g.gid) AS application_name,
@@ -448,10 +450,10 @@ LEFT JOIN LATERAL (
 		CASE b.pid WHEN 0 THEN 'prepared transaction' ELSE x.state END AS state,
 		clock_timestamp() - coalesce(x.xact_start, g.prepared) AS age
 	FROM unnest(CASE WHEN s.wait_event_type = 'Lock' THEN pg_blocking_pids(s.pid)
-		WHEN maker.pid IS NOT NULL THEN
-			coalesce(nullif(array_remove(pg_blocking_pids(maker.pid), s.pid), '{}'), ARRAY[maker.pid]) END) b (pid)
+		WHEN peer.pid IS NOT NULL THEN
+			coalesce(nullif(array_remove(pg_blocking_pids(peer.pid), s.pid), '{}'), ARRAY[peer.pid]) END) b (pid)
 	LEFT JOIN pg_stat_activity x ON x.pid = b.pid
-	LEFT JOIN pg_locks l ON b.pid = 0 AND l.pid = coalesce(maker.pid, s.pid) AND NOT l.granted AND l.locktype = 'transactionid'
+	LEFT JOIN pg_locks l ON b.pid = 0 AND l.pid = coalesce(peer.pid, s.pid) AND NOT l.granted AND l.locktype = 'transactionid'
 	LEFT JOIN pg_prepared_xacts g ON g.transaction = l.transactionid
 	ORDER BY x.xact_start
 	LIMIT 1) f ON true;
@@ -467,7 +469,7 @@ COMMENT ON COLUMN tapmig.running.steps IS 'number of steps in the script';
 COMMENT ON COLUMN tapmig.running.step_running IS 'the step under way, where it runs outside of a transaction';
 COMMENT ON COLUMN tapmig.running.query IS 'in a script: track, migration and number of the statement';
 COMMENT ON COLUMN tapmig.running.command IS 'what pg_stat_progress_* says is done, with its phase, blocks and tuples';
-COMMENT ON COLUMN tapmig.running.waits_for_pid IS 'the session that it waits for, or that the walsender waits for which makes its slot; of several the one with the oldest transaction';
+COMMENT ON COLUMN tapmig.running.waits_for_pid IS 'the session that it waits for, also at the end of a connection of its own; of several the one with the oldest transaction';
 COMMENT ON COLUMN tapmig.running.waits_for_application IS 'of a prepared transaction its gid, where a transaction is waited for';
 COMMENT ON COLUMN tapmig.running.waits_for_age IS 'age of that session''s transaction';
 

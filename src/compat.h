@@ -30,9 +30,11 @@
 #if PG_VERSION_NUM >= 170000
 #define COMPAT_VXID_GET_PROC(vxid)	ProcNumberGetProc((vxid).procNumber)
 #define COMPAT_PROC_LXID(proc)		((proc)->vxid.lxid)
+#define COMPAT_PROC_VXID_NUMBER(proc)	((proc)->vxid.procNumber)
 #else
 #define COMPAT_VXID_GET_PROC(vxid)	BackendIdGetProc((vxid).backendId)
 #define COMPAT_PROC_LXID(proc)		((proc)->lxid)
+#define COMPAT_PROC_VXID_NUMBER(proc)	((proc)->backendId)
 #endif
 
 /* The list of those who hold a lock or wait for it, through PROCLOCK.lockLink. */
@@ -58,6 +60,13 @@
 #define COMPAT_LOCK_HELD_BY_ME(tag, mode)	LockHeldByMe(tag, mode, false)
 #else
 #define COMPAT_LOCK_HELD_BY_ME(tag, mode)	LockHeldByMe(tag, mode)
+#endif
+
+/* Where this backend's status entry, MyBEEntry, stands among all of them. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_MY_STATUS_INDEX	MyProcNumber
+#else
+#define COMPAT_MY_STATUS_INDEX	(MyBackendId - 1)
 #endif
 
 /* The local copy of the backends' status entries, by a 1-based index. */

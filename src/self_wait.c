@@ -1,11 +1,12 @@
 /*
  * self_wait.c
- *		Ends a subscription that waits for its own slot.
+ *		Ends a worker's wait for itself through another connection.
  *
  * CREATE SUBSCRIPTION has the publisher make a slot, whose walsender waits there
  * for all running transactions to end. Where the publisher is this very cluster
- * one of them is the statement's own: it waits for the walsender on a socket, the
- * walsender for it in the lock manager, and no deadlock detector sees that.
+ * one of them is the statement's own. Likewise dblink and postgres_fdw, back to
+ * this cluster, want a lock that the step holds. The worker waits on a socket, its
+ * peer in the lock manager, and no deadlock detector sees the ring.
  *
  * Only the process itself can look at every moment: its caller may be gone. It
  * sits in libpq's wait then, so a timer looks. What the timer does is what a
@@ -13,16 +14,18 @@
  * allocates nothing. Torn reads are possible, so that what it acts on was seen
  * by several looks.
  *
- * The walsender is ours when it makes the slot that the statement asks for, whose
- * name was free on this cluster before. It waits for us when it, or a transaction
- * that it waits for, wants a lock that this process holds. Another cluster's
- * subscription of the same name, made here at that very time while ours is waited
- * for elsewhere, would look alike; both can be made again.
+ * A backend is the worker's peer by its application_name, which libpq takes from
+ * the environment where a connection names none; or by making the slot that the
+ * statement asks for, whose name was free on this cluster before. It waits for us
+ * when it, or a transaction that it waits for, wants a lock that this process
+ * holds.
  *
- * It is the walsender that is cancelled, not the statement: it drops the slot,
- * tells us, and the statement fails by that. A statement that fails by itself
- * takes its walsender with it for the same reason: left alone, that would finish a
- * slot that nobody uses, and that keeps the server's WAL for ever.
+ * It is the peer that is cancelled: it says so to the worker, whose statement
+ * fails by that. One that is no peer can so be cancelled by mistake (another
+ * cluster makes a slot of that name here at that very time), but nothing of the
+ * worker's fails then. And a slot's walsender goes with a statement that fails by
+ * itself: left alone, it would finish a slot that nobody uses, and that keeps the
+ * server's WAL for ever.
  */
 #include "postgres.h"
 
@@ -36,6 +39,7 @@
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -50,21 +54,19 @@
 /* Looks that have to find the same. */
 #define SELF_WAIT_LOOKS 4
 
-/* Transactions that a walsender waits for, one behind the other. */
+/* Transactions that a peer waits for, one behind the other. */
 #define SELF_WAIT_DEPTH 8
 
 /* What the timer's handler reads and writes. */
 static struct
 {
-	char		slot[NAMEDATALEN];
-	volatile bool active;		/* the statement is under way */
-	volatile int seen;			/* the walsender that the last look found, or 0 */
+	char		name[NAMEDATALEN];	/* of the connections that this process makes */
+	char		slot[NAMEDATALEN];	/* that the statement makes, empty for none */
+	volatile bool making;		/* the statement is under way */
+	volatile int seen;			/* the peer that the last look found, or 0 */
 	volatile int looks;			/* how many have found it */
 	volatile int cancelled;		/* the one that was cancelled, or 0 */
 }			watch;
-
-/* The timer, registered by the first watch of the process. */
-static TimeoutId self_wait_timeout = MAX_TIMEOUTS;
 
 static bool
 self_wait_is_walsender(int pid)
@@ -77,10 +79,12 @@ self_wait_is_walsender(int pid)
 	return false;
 }
 
-/* The walsender that makes the slot here, 0 for none. */
+/* The walsender that makes the statement's slot here, 0 for none. */
 static int
 self_wait_maker(void)
 {
+	if (!watch.making)
+		return 0;
 	for (int i = 0; i < max_replication_slots; i++)
 	{
 		const ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
@@ -109,6 +113,22 @@ self_wait_proc(int pid, TransactionId xid)
 	return NULL;
 }
 
+/* Whether this process has what a process wants that waits for it in that mode. */
+static bool
+self_wait_is_mine(const LOCKTAG *tag, LOCKMODE wanted)
+{
+	/* One's own is in no local table. */
+	if (tag->locktag_type == LOCKTAG_VIRTUALTRANSACTION)
+		return tag->locktag_field1 == (uint32) COMPAT_PROC_VXID_NUMBER(MyProc) &&
+			tag->locktag_field2 == COMPAT_PROC_LXID(MyProc);
+	for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
+	{
+		if (DoLockModesConflict(mode, wanted) && COMPAT_LOCK_HELD_BY_ME(tag, mode))
+			return true;
+	}
+	return false;
+}
+
 /* Whether a process waits for this one, by itself or behind other transactions. */
 static bool
 self_wait_reaches_me(const PGPROC *proc)
@@ -122,11 +142,8 @@ self_wait_reaches_me(const PGPROC *proc)
 		if (lock == NULL || wanted <= NoLock || wanted > MaxLockMode)
 			return false;
 		tag = lock->tag;
-		for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
-		{
-			if (DoLockModesConflict(mode, wanted) && COMPAT_LOCK_HELD_BY_ME(&tag, mode))
-				return true;
-		}
+		if (self_wait_is_mine(&tag, wanted))
+			return true;
 		if (tag.locktag_type != LOCKTAG_TRANSACTION)
 			return false;
 		proc = self_wait_proc(0, (TransactionId) tag.locktag_field1);
@@ -134,64 +151,84 @@ self_wait_reaches_me(const PGPROC *proc)
 	return false;
 }
 
+/* A peer that waits for this process, 0 for none. */
+static int
+self_wait_find(void)
+{
+	const PgBackendStatus *entries = MyBEEntry - COMPAT_MY_STATUS_INDEX;
+	int			maker = self_wait_maker();
+
+	if (maker != 0 && self_wait_reaches_me(self_wait_proc(maker, 0)))
+		return maker;
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		int			pid = entries[i].st_procpid;
+
+		if (pid != 0 && pid != MyProcPid &&
+			strncmp(entries[i].st_appname, watch.name, NAMEDATALEN) == 0 &&
+			self_wait_reaches_me(self_wait_proc(pid, 0)))
+			return pid;
+	}
+	return 0;
+}
+
 /*
- * The timer's handler. While the process is in libpq's wait, it is in the middle
- * of nothing: its own table of locks can be searched.
+ * The timer's handler. While the process is in the wait of libpq's callers, it is
+ * in the middle of nothing: its own table of locks can be searched.
  */
 static void
 self_wait_look(void)
 {
-	int			maker;
+	uint32		event = *(volatile uint32 *) my_wait_event_info;
+	int			peer;
 
-	if (*(volatile uint32 *) my_wait_event_info != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE)
+	if (event != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE &&
+		(event & 0xFF000000) != PG_WAIT_EXTENSION)
 		return;
-	maker = self_wait_maker();
-	if (maker != 0 && !self_wait_reaches_me(self_wait_proc(maker, 0)))
-		maker = 0;
-	watch.looks = maker != 0 && maker == watch.seen ? watch.looks + 1 : 1;
-	watch.seen = maker;
-	if (maker != 0 && watch.looks >= SELF_WAIT_LOOKS)
+	peer = self_wait_find();
+	watch.looks = peer != 0 && peer == watch.seen ? watch.looks + 1 : 1;
+	watch.seen = peer;
+	if (peer != 0 && watch.looks >= SELF_WAIT_LOOKS)
 	{
-		watch.cancelled = maker;
-		(void) kill(maker, SIGINT);
+		watch.cancelled = peer;
+		(void) kill(peer, SIGINT);
 	}
 }
 
-/* The statement has ended. */
-void
-self_wait_end(void)
-{
-	if (watch.active)
-		disable_timeout(self_wait_timeout, false);
-	watch.active = false;
-}
-
-/*
- * The statement has failed, its transaction is to be aborted. Does nothing where
- * there was none.
- */
-void
-self_wait_fail(void)
-{
-	int			maker = watch.active ? self_wait_maker() : 0;
-
-	if (maker != 0)
-		(void) kill(maker, SIGINT);
-	self_wait_end();
-}
-
+/* Before the transaction is aborted, which lets a walsender go on. */
 static void
 self_wait_at_exit(int code, Datum arg)
 {
 	self_wait_fail();
 }
 
+/* Begins to look, for the process's life. To be called once, in a worker. */
+void
+self_wait_start(void)
+{
+	TimeoutId	timer = RegisterTimeout(USER_TIMEOUT, self_wait_look);
+
+	snprintf(watch.name, sizeof(watch.name), "tapmig worker %d", MyProcPid);
+	(void) setenv("PGAPPNAME", watch.name, 1);
+	before_shmem_exit(self_wait_at_exit, 0);
+	enable_timeout_every(timer,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SELF_WAIT_LOOK_EVERY),
+						 SELF_WAIT_LOOK_EVERY);
+}
+
+/* A transaction begins: what was cancelled before is not why it fails. */
+void
+self_wait_reset(void)
+{
+	watch.cancelled = 0;
+}
+
 /*
  * A CREATE SUBSCRIPTION that has the publisher make its slot is about to run, in
- * a transaction. Watches it until self_wait_end() or self_wait_fail().
+ * a transaction; until self_wait_forget_slot() or self_wait_fail().
  */
 void
-self_wait_begin(const CreateSubscriptionStmt *stmt)
+self_wait_watch_slot(const CreateSubscriptionStmt *stmt)
 {
 	const char *slot = stmt->subname;
 	ListCell   *lc;
@@ -205,42 +242,54 @@ self_wait_begin(const CreateSubscriptionStmt *stmt)
 	}
 
 	/* With one of that name here, the statement fails or makes its own elsewhere. */
-	watch.cancelled = 0;
 	if (SearchNamedReplicationSlot(slot, true) != NULL)
 		return;
-	if (self_wait_timeout == MAX_TIMEOUTS)
-	{
-		self_wait_timeout = RegisterTimeout(USER_TIMEOUT, self_wait_look);
-
-		/* Before the transaction is aborted, which lets the walsender go on. */
-		before_shmem_exit(self_wait_at_exit, 0);
-	}
 	strlcpy(watch.slot, slot, NAMEDATALEN);
-	watch.seen = 0;
-	watch.active = true;
-	enable_timeout_every(self_wait_timeout,
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SELF_WAIT_LOOK_EVERY),
-						 SELF_WAIT_LOOK_EVERY);
+	watch.making = true;
+}
+
+/* The statement has ended. */
+void
+self_wait_forget_slot(void)
+{
+	watch.making = false;
+}
+
+/* A statement has failed, its transaction is to be aborted. */
+void
+self_wait_fail(void)
+{
+	int			maker = self_wait_maker();
+
+	if (maker != 0)
+		(void) kill(maker, SIGINT);
+	watch.making = false;
 }
 
 /*
- * After an error, behind self_wait_fail(): where the statement failed since its
- * walsender was cancelled here, says so.
+ * After an error, before self_wait_fail(): where a statement failed since its peer
+ * was cancelled here, says so.
  */
 void
 self_wait_explain(ErrorData *edata)
 {
-	int			walsender = watch.cancelled;
+	int			peer = watch.cancelled;
 
-	watch.cancelled = 0;
-	if (walsender == 0 ||
-		ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+	if (peer == 0)
 		return;
 	edata->sqlerrcode = ERRCODE_T_R_DEADLOCK_DETECTED;
-	edata->message = psprintf("the subscription waits for its own slot \"%s\": the publisher is this server",
-							  watch.slot);
-	edata->detail = psprintf("Process %d runs it and waits for walsender %d to make the slot; that waits for the transactions under way, of which this is one.",
-							 MyProcPid, walsender);
-	edata->hint = psprintf("Make the slot in a statement before it: SELECT pg_create_logical_replication_slot(%s, 'pgoutput'), and have the subscription use it: WITH (create_slot = false, slot_name = %s).",
-						   quote_literal_cstr(watch.slot), quote_literal_cstr(watch.slot));
+	if (watch.making)
+	{
+		edata->message = psprintf("the subscription waits for its own slot \"%s\": the publisher is this server",
+								  watch.slot);
+		edata->detail = psprintf("Process %d runs it and waits for walsender %d to make the slot; that waits for the transactions under way, of which this is one.",
+								 MyProcPid, peer);
+		edata->hint = psprintf("Make the slot in a statement before it: SELECT pg_create_logical_replication_slot(%s, 'pgoutput'), and have the subscription use it: WITH (create_slot = false, slot_name = %s).",
+							   quote_literal_cstr(watch.slot), quote_literal_cstr(watch.slot));
+		return;
+	}
+	edata->message = pstrdup("the statement waits for itself, through another connection to this server");
+	edata->detail = psprintf("Process %d runs it and waits for the answer of process %d, its own connection; that waits for a lock which process %d holds.",
+							 MyProcPid, peer, MyProcPid);
+	edata->hint = pstrdup("Let the connection do its work before the script takes the lock, or put a COMMIT between the two.");
 }

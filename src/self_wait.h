@@ -1,14 +1,16 @@
 /*
  * self_wait.h
- *		Ends a subscription that waits for its own slot.
+ *		Ends a worker's wait for itself through another connection.
  */
 #ifndef TAPMIG_SELF_WAIT_H
 #define TAPMIG_SELF_WAIT_H
 
 #include "nodes/parsenodes.h"
 
-extern void self_wait_begin(const CreateSubscriptionStmt *stmt);
-extern void self_wait_end(void);
+extern void self_wait_start(void);
+extern void self_wait_reset(void);
+extern void self_wait_watch_slot(const CreateSubscriptionStmt *stmt);
+extern void self_wait_forget_slot(void);
 extern void self_wait_fail(void);
 extern void self_wait_explain(ErrorData *edata);
 

@@ -46,6 +46,7 @@ stepwise_begin(Stepwise *s)
 	DefaultXactIsoLevel = XACT_READ_COMMITTED;
 	DefaultXactReadOnly = false;
 	DefaultXactDeferrable = false;
+	self_wait_reset();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(s->context);
 	if (!migration_lock_try(s->request->identity.extension, s->request->track))
@@ -509,9 +510,9 @@ stepwise_run_top_level(Stepwise *s, int index, const char *sql, bool is_step)
 	else
 	{
 		if (strcmp(s->shape->statements[index].command, "CREATE SUBSCRIPTION") == 0)
-			self_wait_begin(castNode(CreateSubscriptionStmt, stepwise_parse(s, index)->stmt));
+			self_wait_watch_slot(castNode(CreateSubscriptionStmt, stepwise_parse(s, index)->stmt));
 		executor_run_alone(s->request->script, s->shape, index, &s->options);
-		self_wait_end();
+		self_wait_forget_slot();
 	}
 	stepwise_commit_statement(s, index);
 	s->has_run = is_step;
@@ -795,6 +796,7 @@ stepwise_run(Request *request, int first_cut)
 	s->options.refusal = &s->refusal;
 	s->options.lock_timeout_ms = request->settings.lock_timeout_ms;
 
+	self_wait_start();
 	PG_TRY();
 	{
 		if (stepwise_prepare(s))
@@ -806,9 +808,9 @@ stepwise_run(Request *request, int first_cut)
 
 		MemoryContextSwitchTo(s->context);
 		edata = CopyErrorData();
+		self_wait_explain(edata);
 		stepwise_abort(s);
 		QueryCancelPending = false;
-		self_wait_explain(edata);
 		if (s->begun)
 		{
 			stepwise_record_failure(s, edata);

@@ -163,28 +163,48 @@ progress_find_blocker(int pid)
 }
 
 /*
- * The walsender of this server that makes a slot for a process which waits for
- * it, or PROGRESS_NOBODY: the publisher may be another server.
+ * Whether a backend is the other end of a process's own connection to this server:
+ * see self_wait.c.
+ */
+static bool
+progress_is_peer(const PgBackendStatus *entry, const PgBackendStatus *waiting)
+{
+	char		name[NAMEDATALEN];
+
+	if (entry->st_proc_start_timestamp < waiting->st_proc_start_timestamp)
+		return false;
+	snprintf(name, sizeof(name), "tapmig worker %d", waiting->st_procpid);
+	return (entry->st_appname != NULL && strcmp(entry->st_appname, name) == 0) ||
+		(entry->st_backendType == B_WAL_SENDER &&
+		 entry->st_proc_start_timestamp >= waiting->st_xact_start_timestamp &&
+		 entry->st_activity_raw != NULL &&
+		 strncmp(entry->st_activity_raw, "CREATE_REPLICATION_SLOT", 23) == 0);
+}
+
+/*
+ * Who keeps a process waiting on one of its own connections: the one that keeps
+ * the other end from a lock, and that end itself where it waits for the process.
  */
 static int
-progress_find_walsender(int pid)
+progress_find_behind_peer(int pid)
 {
 	const PgBackendStatus *waiting = progress_entry(pid);
 	PGPROC	   *proc = BackendPidGetProc(pid);
+	uint32		event = proc != NULL ? proc->wait_event_info : 0;
 
-	if (waiting == NULL || proc == NULL ||
-		proc->wait_event_info != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE)
+	if (waiting == NULL || (event != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE &&
+							(event & 0xFF000000) != PG_WAIT_EXTENSION))
 		return PROGRESS_NOBODY;
 	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
 	{
 		const LocalPgBackendStatus *local = COMPAT_BEENTRY_BY_INDEX(i);
-		const PgBackendStatus *entry = local != NULL ? &local->backendStatus : NULL;
+		int			blocker;
 
-		if (entry != NULL && entry->st_backendType == B_WAL_SENDER &&
-			entry->st_proc_start_timestamp >= waiting->st_xact_start_timestamp &&
-			entry->st_activity_raw != NULL &&
-			strncmp(entry->st_activity_raw, "CREATE_REPLICATION_SLOT", 23) == 0)
-			return entry->st_procpid;
+		if (local == NULL || !progress_is_peer(&local->backendStatus, waiting))
+			continue;
+		blocker = progress_find_blocker(local->backendStatus.st_procpid);
+		if (blocker != PROGRESS_NOBODY)
+			return blocker == pid ? local->backendStatus.st_procpid : blocker;
 	}
 	return PROGRESS_NOBODY;
 }
@@ -193,13 +213,9 @@ progress_find_walsender(int pid)
 static int
 progress_find_last(int pid)
 {
-	int			walsender = progress_find_walsender(pid);
-	int			blocker;
+	int			blocker = progress_find_blocker(pid);
 
-	if (walsender == PROGRESS_NOBODY)
-		return progress_find_blocker(pid);
-	blocker = progress_find_blocker(walsender);
-	return blocker == PROGRESS_NOBODY || blocker == pid ? walsender : blocker;
+	return blocker != PROGRESS_NOBODY ? blocker : progress_find_behind_peer(pid);
 }
 
 static void

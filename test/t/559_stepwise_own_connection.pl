@@ -1,0 +1,68 @@
+# A step that waits for itself through dblink or postgres_fdw, back to its own
+# cluster, ends with 40P01: no deadlock detector sees that ring. A connection that
+# waits for somebody else is an ordinary wait.
+
+use strict;
+use warnings;
+
+use TapmigStepwise;
+use TapmigTest;
+use Test::More;
+
+my $node   = tapmig_node('main', conf => "autovacuum = off\nmax_worker_processes = 16\n");
+my $caller = session($node);
+my $self   = quoted($node->connstr('postgres'));
+
+sub dblink { return 'SELECT dblink_exec(' . $self . ', ' . quoted($_[0]) . ')'; }
+
+sql_value($node, $_) for 'CREATE EXTENSION dblink', 'CREATE EXTENSION postgres_fdw', 'CREATE TABLE item (id int)',
+  'CREATE SERVER back FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host ' . quoted($node->host) . ', port ' . quoted($node->port) . q{, dbname 'postgres')},
+  'CREATE USER MAPPING FOR CURRENT_USER SERVER back',
+  q{CREATE FOREIGN TABLE item_back (id int) SERVER back OPTIONS (table_name 'item')};
+
+# Each fails, with nobody left behind, and works where it can once mended.
+my $version = 100;
+for my $case (
+	[ 'dblink: a lock on a table',   'ALTER TABLE item ADD a int', dblink('INSERT INTO item VALUES (1)'),    dblink('SET work_mem = 4096') ],
+	[ 'dblink: an advisory lock',    'SELECT pg_advisory_lock(1)', dblink('SELECT pg_advisory_lock(1)'),     dblink('SET work_mem = 4096') ],
+	[ 'dblink: an index build',      'UPDATE item SET id = 1',     dblink('CREATE INDEX CONCURRENTLY item_id ON item (id)'), dblink('SET work_mem = 4096') ],
+	[ 'postgres_fdw: a table',       'LOCK TABLE item',            'INSERT INTO item_back VALUES (1)',       'SELECT 1' ])
+{
+	my ($name, $lock, $wait, $mended) = @$case;
+
+	$version++;
+	my $r = run($node, $version, "VACUUM item;\n$lock;\n$wait;");
+	is_error($r, '40P01', qr/^the statement waits for itself, through another connection to this server$/, $name);
+	like($r->{context}, qr/^migration $version, statement 3 of 3, line 3: /m, "$name: the place");
+	ok(no_worker($node), "$name: no worker is left");
+	my $attempt = attempt($node, $version);
+	is("$attempt->{outcome} $attempt->{sqlstate} $attempt->{steps_done}", 'failed 40P01 1', "$name: the attempt");
+	like($attempt->{detail}, qr/^Process $attempt->{pid} runs it and waits for the answer of process \d+, its own connection; that waits for a lock which process $attempt->{pid} holds\.$/, "$name: its detail");
+	ok(wait_until($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE 'tapmig worker%'}), "$name: nor its connection");
+	is(run($node, $version, "VACUUM item;\n$lock;\n$mended;")->{value}, 'applied', "$name: mended");
+}
+
+# Behind somebody else's lock
+my $other = session($node);
+$other->try($_) for 'BEGIN', 'LOCK TABLE item';
+start_run($caller, '200', "VACUUM pg_class;\nSELECT count(*) FROM pg_class;\n" . dblink('INSERT INTO item VALUES (2)') . ';');
+ok(wait_until($node, q{SELECT count(*) = 1 FROM tapmig.running WHERE version = '200' AND waits_for_pid = } . $other->pid), 'tapmig.running says whom the connection waits for');
+ok(wait_until($node, q{SELECT clock_timestamp() - query_start > '3 s' FROM pg_stat_activity WHERE application_name LIKE 'tapmig worker%'}), 'it goes on waiting');
+$other->close;
+is($caller->finish->{value}, 'applied', 'and is applied');
+is(sql_value($node, 'SELECT count(*) FROM item WHERE id = 2'), 1, 'with its row');
+
+# The caller is gone, and whom the connection waits for then waits for the step.
+$other = session($node);
+$other->try($_) for 'CREATE TABLE ring (id int PRIMARY KEY)', 'INSERT INTO ring VALUES (1)', 'BEGIN', 'UPDATE ring SET id = id';
+start_run($caller, '201', "VACUUM ring;\nSELECT pg_advisory_xact_lock(2);\n" . dblink('UPDATE ring SET id = id') . ';');
+ok(wait_until($node, q{SELECT count(*) = 1 FROM tapmig.running WHERE version = '201' AND waits_for_pid = } . $other->pid), 'its connection waits for a transaction');
+sql_value($node, 'SELECT pg_terminate_backend(' . $caller->pid . ')');
+ok(wait_gone($node, $caller->pid), 'the caller is gone');
+$other->start('SELECT pg_advisory_xact_lock(2)');
+ok(no_worker($node), 'the worker ends by itself');
+is(attempt($node, '201')->{sqlstate}, '40P01', 'without a caller, three in a ring');
+is($other->finish->{ok}, 1, 'that transaction goes on');
+$other->close;
+
+done_testing();
