@@ -141,6 +141,8 @@ CREATE TABLE tapmig.attempts (
 	detail			text,
 	line			int,
 	step_running	int,
+	late_fingerprints bytea[],
+	late_cuts		int[],
 	cuts			int[]
 );
 CREATE INDEX attempts_track_version
@@ -161,6 +163,8 @@ COMMENT ON COLUMN tapmig.attempts.steps_done IS 'number of finished steps';
 COMMENT ON COLUMN tapmig.attempts.step_fingerprints IS 'fingerprints of the steps';
 COMMENT ON COLUMN tapmig.attempts.step_running IS 'step outside of a transaction that has begun and is not known to have ended';
 COMMENT ON COLUMN tapmig.attempts.cuts IS 'statements before which the server''s refusal cut the script; negative: which run alone';
+COMMENT ON COLUMN tapmig.attempts.late_fingerprints IS 'fingerprints of the last steps, in place of those in step_fingerprints; empty of a step that has not begun';
+COMMENT ON COLUMN tapmig.attempts.late_cuts IS 'cuts behind those in cuts';
 COMMENT ON COLUMN tapmig.attempts.settings IS 'settings that the finished steps made';
 COMMENT ON COLUMN tapmig.attempts.pid IS 'process that ran it';
 COMMENT ON COLUMN tapmig.attempts.sqlstate IS 'error code of the statement that failed';

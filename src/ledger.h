@@ -90,11 +90,13 @@ typedef struct LedgerProgress
 	int			steps;
 	int			steps_done;
 	int			step_running;	/* 0: none */
-	bytea	  **fingerprints;	/* of all steps */
+	bytea	  **fingerprints;	/* of all steps; NULL: not needed yet */
 	Jsonb	   *settings;		/* what they SET: {"name": "value"}; may be NULL */
 	int		   *cuts;			/* see tapmig.attempts.cuts */
 	int			n_cuts;
 	bool		described;		/* the attempt's row has these fingerprints and cuts */
+	int			kept_steps;		/* so many of the first are as in its main columns */
+	int			kept_cuts;
 } LedgerProgress;
 
 /* One row of tapmig.plan. */
@@ -146,6 +148,7 @@ extern LedgerProgress *ledger_find_attempt(const LedgerIdentity *id, const char 
 extern void ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 								 const Version *version, bytea *checksum,
 								 TimestampTz started_at, LedgerProgress *progress);
+extern void ledger_attempt_written(LedgerProgress *progress);
 extern void ledger_update_attempt(const LedgerIdentity *id,
 								  const LedgerProgress *progress);
 extern void ledger_end_attempt(const LedgerIdentity *id, int64 attempt,

@@ -7,6 +7,11 @@
  * transaction block, and with each transactional step in that step's own
  * transaction. So what it says was done was done, and a row that says "running"
  * without a process that holds the lock was interrupted.
+ *
+ * The fingerprints of the steps are written once. A script that the server cuts
+ * as it goes on gets steps with each cut: what changes stands in columns of its
+ * own, at the end of which the main ones are written anew, so that thousands of
+ * cuts do not write thousands of fingerprints each.
  */
 #include "postgres.h"
 
@@ -18,9 +23,12 @@
 
 #include "ledger_internal.h"
 
+/* Fingerprints and cuts that the late columns take. */
+#define ATTEMPT_LATE_MAX 32
+
 static LedgerStatement attempt_select_last = {
 	"SELECT a.id, a.outcome, a.steps, a.steps_done, a.step_running, "
-	"  a.step_fingerprints, a.settings, a.cuts "
+	"  a.step_fingerprints, a.settings, a.cuts, a.late_fingerprints, a.late_cuts "
 	"FROM tapmig.attempts a WHERE " LEDGER_RESUMABLE("$2")
 	"ORDER BY a.id DESC LIMIT 1",
 	2, {TEXTOID, TEXTOID}, NULL
@@ -59,19 +67,23 @@ static LedgerStatement attempt_next_id = {
 
 static LedgerStatement attempt_insert = {
 	"INSERT INTO tapmig.attempts (id, track, version, checksum, started_at, outcome, "
-	"  pid, steps, steps_done, step_running, step_fingerprints, settings, cuts) "
-	"VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12)",
-	12, {INT8OID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INT4OID,
-	INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID}, NULL
+	"  pid, steps, steps_done, step_running, step_fingerprints, settings, cuts, "
+	"  late_fingerprints, late_cuts) "
+	"VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+	14, {INT8OID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INT4OID,
+	INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID, BYTEAARRAYOID, INT4ARRAYOID}, NULL
 };
 
 /* Fingerprints that stay cost nothing: a script may have thousands of steps. */
 static LedgerStatement attempt_update = {
 	"UPDATE tapmig.attempts a SET steps = $2, steps_done = $3, step_running = $4, "
 	"  step_fingerprints = coalesce($5, a.step_fingerprints), settings = $6, "
-	"  cuts = coalesce($7, a.cuts) "
+	"  cuts = coalesce($7, a.cuts), "
+	"  late_fingerprints = coalesce($8, a.late_fingerprints), "
+	"  late_cuts = coalesce($9, a.late_cuts) "
 	"WHERE a.id OPERATOR(pg_catalog.=) $1",
-	7, {INT8OID, INT4OID, INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID}, NULL
+	9, {INT8OID, INT4OID, INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, INT4ARRAYOID,
+	BYTEAARRAYOID, INT4ARRAYOID}, NULL
 };
 
 static LedgerStatement attempt_end = {
@@ -90,6 +102,58 @@ static LedgerStatement attempt_interrupt = {
 	"AND a.outcome OPERATOR(pg_catalog.=) 'running'",
 	6, {TEXTOID, TEXTOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID}, NULL
 };
+
+/* The elements of an array column, 0 for null. */
+static int
+attempt_read_array(HeapTuple tuple, TupleDesc desc, int column, Datum **elements)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+	int			n = 0;
+
+	*elements = NULL;
+	if (isnull)
+		return 0;
+	if (TupleDescAttr(desc, column - 1)->atttypid == BYTEAARRAYOID)
+		deconstruct_array(DatumGetArrayTypePCopy(value), BYTEAOID, -1, false,
+						  TYPALIGN_INT, elements, NULL, &n);
+	else
+		deconstruct_array(DatumGetArrayTypePCopy(value), INT4OID, sizeof(int32), true,
+						  TYPALIGN_INT, elements, NULL, &n);
+	return n;
+}
+
+/* The late ones are the last of all steps. */
+static void
+attempt_read_fingerprints(HeapTuple tuple, TupleDesc desc, LedgerProgress *progress)
+{
+	Datum	   *main;
+	Datum	   *late;
+	int			n_main = attempt_read_array(tuple, desc, 6, &main);
+	int			n_late = attempt_read_array(tuple, desc, 9, &late);
+	int			n = n_late > 0 ? progress->steps - n_late : n_main;
+
+	if (n < 0 || n > n_main || n + n_late < progress->steps_done)
+		elog(ERROR, "attempt " INT64_FORMAT " has %d finished steps and %d fingerprints",
+			 progress->id, progress->steps_done, n_main + n_late);
+	progress->fingerprints = palloc(sizeof(bytea *) * Max(n + n_late, 1));
+	for (int i = 0; i < n + n_late; i++)
+		progress->fingerprints[i] = DatumGetByteaPCopy(i < n ? main[i] : late[i - n]);
+}
+
+static void
+attempt_read_cuts(HeapTuple tuple, TupleDesc desc, LedgerProgress *progress)
+{
+	Datum	   *main;
+	Datum	   *late;
+	int			n_main = attempt_read_array(tuple, desc, 8, &main);
+	int			n_late = attempt_read_array(tuple, desc, 10, &late);
+
+	progress->n_cuts = n_main + n_late;
+	progress->cuts = palloc(sizeof(int) * Max(progress->n_cuts, 1));
+	for (int i = 0; i < progress->n_cuts; i++)
+		progress->cuts[i] = DatumGetInt32(i < n_main ? main[i] : late[i - n_main]);
+}
 
 /*
  * The attempt that the next run of a version resumes, or NULL; the version is
@@ -121,8 +185,6 @@ ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
 		Datum		value;
-		Datum	   *elements;
-		int			n;
 
 		MemoryContextSwitchTo(frame.caller);
 		progress = palloc0(sizeof(LedgerProgress));
@@ -132,41 +194,58 @@ ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *
 		progress->steps_done = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
 		value = SPI_getbinval(tuple, desc, 5, &isnull);
 		progress->step_running = isnull ? 0 : DatumGetInt32(value);
-		value = SPI_getbinval(tuple, desc, 6, &isnull);
-		n = 0;
-		if (!isnull)
-			deconstruct_array(DatumGetArrayTypePCopy(value), BYTEAOID, -1, false,
-							  TYPALIGN_INT, &elements, NULL, &n);
-		if (n < progress->steps_done)
-			elog(ERROR, "attempt " INT64_FORMAT " has %d finished steps and %d fingerprints",
-				 progress->id, progress->steps_done, n);
-		progress->fingerprints = palloc(sizeof(bytea *) * Max(n, 1));
-		for (int i = 0; i < n; i++)
-			progress->fingerprints[i] = DatumGetByteaPCopy(elements[i]);
+		attempt_read_fingerprints(tuple, desc, progress);
+		attempt_read_cuts(tuple, desc, progress);
 		value = SPI_getbinval(tuple, desc, 7, &isnull);
 		progress->settings = isnull ? NULL : DatumGetJsonbPCopy(value);
-		value = SPI_getbinval(tuple, desc, 8, &isnull);
-		if (!isnull)
-		{
-			deconstruct_array(DatumGetArrayTypePCopy(value), INT4OID, sizeof(int32), true,
-							  TYPALIGN_INT, &elements, NULL, &progress->n_cuts);
-			progress->cuts = palloc(sizeof(int) * Max(progress->n_cuts, 1));
-			for (int i = 0; i < progress->n_cuts; i++)
-				progress->cuts[i] = DatumGetInt32(elements[i]);
-		}
 	}
 	ledger_frame_leave(&frame);
 	return progress;
 }
 
+/* Whether what is to be written goes to the main columns, all of it. */
+static bool
+attempt_writes_main(const LedgerProgress *progress)
+{
+	return progress->kept_steps == 0 ||
+		progress->steps - progress->kept_steps > ATTEMPT_LATE_MAX ||
+		progress->n_cuts - progress->kept_cuts > ATTEMPT_LATE_MAX;
+}
+
+/* Fingerprints from .. steps - 1, and cuts from .. n_cuts - 1. */
+static Datum
+attempt_fingerprints(const LedgerProgress *progress, int from)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(progress->steps - from, 1));
+	bytea	   *none = palloc(VARHDRSZ);
+
+	SET_VARSIZE(none, VARHDRSZ);
+	for (int i = from; i < progress->steps; i++)
+		elements[i - from] = PointerGetDatum(progress->fingerprints[i] != NULL ?
+											 progress->fingerprints[i] : none);
+	return PointerGetDatum(construct_array(elements, progress->steps - from, BYTEAOID,
+										   -1, false, TYPALIGN_INT));
+}
+
+static Datum
+attempt_cuts(const LedgerProgress *progress, int from)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(progress->n_cuts - from, 1));
+
+	for (int i = from; i < progress->n_cuts; i++)
+		elements[i - from] = Int32GetDatum(progress->cuts[i]);
+	return PointerGetDatum(construct_array(elements, progress->n_cuts - from, INT4OID,
+										   sizeof(int32), true, TYPALIGN_INT));
+}
+
 /*
- * The columns that change as an attempt goes on, from steps to cuts; null for what
- * the row has.
+ * The columns that change as an attempt goes on, from steps to late_cuts; null for
+ * what the row has.
  */
 static void
 attempt_progress(const LedgerProgress *progress, Datum *values, char *nulls)
 {
-	Datum	   *elements;
+	bool		to_main = attempt_writes_main(progress);
 
 	values[0] = Int32GetDatum(progress->steps);
 	values[1] = Int32GetDatum(progress->steps_done);
@@ -174,26 +253,36 @@ attempt_progress(const LedgerProgress *progress, Datum *values, char *nulls)
 	nulls[2] = progress->step_running == 0 ? 'n' : ' ';
 	values[4] = PointerGetDatum(progress->settings);
 	nulls[4] = progress->settings == NULL ? 'n' : ' ';
+	nulls[3] = nulls[5] = nulls[6] = nulls[7] = 'n';
 	if (progress->described)
-	{
-		nulls[3] = nulls[5] = 'n';
 		return;
+	if (to_main)
+	{
+		nulls[3] = nulls[5] = ' ';
+		values[3] = attempt_fingerprints(progress, 0);
+		values[5] = attempt_cuts(progress, 0);
 	}
-	elements = palloc(sizeof(Datum) * Max(Max(progress->steps, progress->n_cuts), 1));
-	for (int i = 0; i < progress->steps; i++)
-		elements[i] = PointerGetDatum(progress->fingerprints[i]);
-	values[3] = PointerGetDatum(construct_array(elements, progress->steps, BYTEAOID,
-												-1, false, TYPALIGN_INT));
-	for (int i = 0; i < progress->n_cuts; i++)
-		elements[i] = Int32GetDatum(progress->cuts[i]);
-	values[5] = PointerGetDatum(construct_array(elements, progress->n_cuts, INT4OID,
-												sizeof(int32), true, TYPALIGN_INT));
+	nulls[6] = nulls[7] = ' ';
+	values[6] = attempt_fingerprints(progress, to_main ? progress->steps : progress->kept_steps);
+	values[7] = attempt_cuts(progress, to_main ? progress->n_cuts : progress->kept_cuts);
+}
+
+/* To be called when the transaction that wrote a progress has committed. */
+void
+ledger_attempt_written(LedgerProgress *progress)
+{
+	if (!progress->described && attempt_writes_main(progress))
+	{
+		progress->kept_steps = progress->steps;
+		progress->kept_cuts = progress->n_cuts;
+	}
+	progress->described = true;
 }
 
 /*
  * Records that this process begins an attempt with the progress given, which
  * may be inherited from an earlier one; sets progress->id. All of it is written:
- * progress->described is false.
+ * progress->described is false, and nothing is kept.
  */
 void
 ledger_begin_attempt(const LedgerIdentity *id, const char *track,
@@ -201,8 +290,8 @@ ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 					 TimestampTz started_at, LedgerProgress *progress)
 {
 	LedgerFrame frame;
-	Datum		values[12];
-	char		nulls[12];
+	Datum		values[14];
+	char		nulls[14];
 	bool		isnull;
 
 	ledger_frame_enter(id, &frame);
@@ -229,8 +318,8 @@ void
 ledger_update_attempt(const LedgerIdentity *id, const LedgerProgress *progress)
 {
 	LedgerFrame frame;
-	Datum		values[7];
-	char		nulls[7];
+	Datum		values[9];
+	char		nulls[9];
 
 	ledger_frame_enter(id, &frame);
 	memset(nulls, ' ', sizeof(nulls));

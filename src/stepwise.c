@@ -112,30 +112,78 @@ stepwise_fingerprint(const Stepwise *s, int step)
 	return result;
 }
 
-/* After the steps were numbered: what the ledger is to know of them. */
+/* Makes room in s->progress for that many steps, and for one more cut. */
+static void
+stepwise_make_room(Stepwise *s, int steps)
+{
+	LedgerProgress *p = &s->progress;
+
+	if (steps > s->room)
+	{
+		s->room = Max(steps + 1, 2 * s->room);
+		p->fingerprints = p->fingerprints == NULL ?
+			palloc(sizeof(bytea *) * s->room) :
+			repalloc(p->fingerprints, sizeof(bytea *) * s->room);
+	}
+	if (p->n_cuts >= s->room_cuts)
+	{
+		s->room_cuts = Max(16, 2 * p->n_cuts);
+		p->cuts = p->cuts == NULL ? palloc(sizeof(int) * s->room_cuts) :
+			repalloc(p->cuts, sizeof(int) * s->room_cuts);
+	}
+}
+
+/* What the ledger is to know of the steps; of one that is cut, see stepwise_cut(). */
+static bytea *
+stepwise_known_fingerprint(Stepwise *s, int step)
+{
+	LedgerProgress *p = &s->progress;
+
+	if (p->fingerprints[step - 1] == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(s->context);
+
+		p->fingerprints[step - 1] = stepwise_fingerprint(s, step);
+		p->kept_steps = Min(p->kept_steps, step - 1);
+		p->described = false;
+		MemoryContextSwitchTo(old);
+	}
+	return p->fingerprints[step - 1];
+}
+
+/* After the script was read. */
 static void
 stepwise_describe_steps(Stepwise *s)
 {
+	stepwise_make_room(s, s->shape->steps);
 	s->progress.steps = s->shape->steps;
 	s->progress.described = false;
-	s->progress.fingerprints = palloc(sizeof(bytea *) * Max(s->shape->steps, 1));
 	for (int step = 1; step <= s->shape->steps; step++)
 		s->progress.fingerprints[step - 1] = stepwise_fingerprint(s, step);
 }
 
-/* Cuts the script at a statement, from 1, negative where it runs alone. */
+/*
+ * Cuts the script at a statement, from 1, negative where it runs alone. Of what
+ * stands behind the cut it is not known yet whether it will be one step.
+ */
 static void
 stepwise_cut(Stepwise *s, int cut)
 {
 	LedgerProgress *p = &s->progress;
-	int		   *cuts = palloc(sizeof(int) * (p->n_cuts + 1));
+	int			steps = s->shape->steps;
+	int			step = s->shape->statements[abs(cut) - 1].step;
+	int			more;
 
-	if (p->n_cuts > 0)
-		memcpy(cuts, p->cuts, sizeof(int) * p->n_cuts);
-	cuts[p->n_cuts++] = cut;
-	p->cuts = cuts;
 	shape_cut(s->request->script, s->shape, abs(cut) - 1, cut < 0);
-	stepwise_describe_steps(s);
+	more = s->shape->steps - steps;
+	stepwise_make_room(s, s->shape->steps);
+	memmove(&p->fingerprints[step + more], &p->fingerprints[step],
+			sizeof(bytea *) * (steps - step));
+	memset(&p->fingerprints[step - 1], 0, sizeof(bytea *) * (more + 1));
+	p->cuts[p->n_cuts++] = cut;
+	p->steps = s->shape->steps;
+	p->kept_steps = Min(p->kept_steps, step - 1);
+	p->described = false;
 }
 
 /*
@@ -144,7 +192,7 @@ stepwise_cut(Stepwise *s, int cut)
  * detach need never have been there; an index is what its definition says.
  */
 static bool
-stepwise_is_same_step(const Stepwise *s, const LedgerProgress *earlier, int step)
+stepwise_is_same_step(Stepwise *s, const LedgerProgress *earlier, int step)
 {
 	int			from;
 	int			to;
@@ -155,7 +203,7 @@ stepwise_is_same_step(const Stepwise *s, const LedgerProgress *earlier, int step
 	stepwise_range(s, step, &from, &to);
 	alone = stepwise_alone(s, from, to);
 	return (alone >= 0 && strcmp(s->shape->statements[alone].command, "CREATE INDEX") == 0) ||
-		request_same_bytes(s->progress.fingerprints[step - 1],
+		request_same_bytes(stepwise_known_fingerprint(s, step),
 						   earlier->fingerprints[step - 1]);
 }
 
@@ -183,7 +231,7 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	for (int step = 1; step <= earlier->steps_done; step++)
 	{
 		if (step > s->shape->steps ||
-			!request_same_bytes(s->progress.fingerprints[step - 1],
+			!request_same_bytes(stepwise_known_fingerprint(s, step),
 								earlier->fingerprints[step - 1]))
 		{
 			int			from;
@@ -266,7 +314,7 @@ stepwise_prepare(Stepwise *s)
 	ledger_begin_attempt(&request->identity, request->track, &request->version,
 						 request->checksum, s->started_at, &s->progress);
 	stepwise_commit(s);
-	s->progress.described = true;
+	ledger_attempt_written(&s->progress);
 	s->begun = true;
 
 	/* The settings of the session, then those of the finished steps. */
@@ -316,13 +364,15 @@ stepwise_record(Stepwise *s)
 static LedgerProgress
 stepwise_step_done(Stepwise *s, int step)
 {
-	LedgerProgress next = s->progress;
+	LedgerProgress next;
 
+	(void) stepwise_known_fingerprint(s, step);
+	next = s->progress;
 	next.steps_done = step;
 	next.step_running = 0;
 	next.settings = session_settings_changes(s->baseline);
 	ledger_update_attempt(&s->request->identity, &next);
-	next.described = true;
+	ledger_attempt_written(&next);
 	if (step == s->shape->steps)
 		stepwise_record(s);
 	return next;
@@ -555,9 +605,10 @@ stepwise_mark_running(Stepwise *s)
 	stepwise_begin(s);
 	s->progress.step_running = step;
 	s->marked = true;
+	(void) stepwise_known_fingerprint(s, step);
 	ledger_update_attempt(&s->request->identity, &s->progress);
 	stepwise_commit(s);
-	s->progress.described = true;
+	ledger_attempt_written(&s->progress);
 }
 
 /* A statement that cannot run in a transaction block. */

@@ -18,6 +18,8 @@ typedef struct Stepwise
 	MemoryContext context;		/* outlives the transactions */
 	Shape	   *shape;
 	LedgerProgress progress;
+	int			room;			/* for fingerprints, and for cuts */
+	int			room_cuts;
 	int			resumed;		/* steps that an earlier attempt has done */
 	bool		begun;			/* the attempt has a row, and has not ended */
 	bool		marked;			/* this attempt's word is it that a step is running */

@@ -101,6 +101,25 @@ is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, '
 	is(sql_value($node, 'SELECT count(*) FROM u WHERE a < 0'), 1000, 'each ran once');
 }
 
+# Nor of one that the server cuts at each of its statements
+{
+	my $many = join '', map { "DO 'BEGIN INSERT INTO u VALUES (-$_ - 10000); COMMIT; END';\n" . ($_ % 10 ? '' : "INSERT INTO u VALUES (-$_ - 20000);\n") } 1 .. 2000;
+	my $attempt = q{FROM tapmig.attempts WHERE version = '26' ORDER BY id DESC LIMIT 1};
+	my $before  = sql_value($node, "SELECT pg_total_relation_size('tapmig.attempts')");
+
+	is_error(run($node, '26', "${many}SELECT 1/0;\n"), '22012', undef, 'two thousand blocks that commit');
+	is(rows_of($node, "SELECT steps, steps_done, cardinality(cuts) + cardinality(late_cuts) $attempt"), '2200|2199|2000', 'all but the last step are done');
+	cmp_ok(sql_value($node, "SELECT pg_total_relation_size('tapmig.attempts')") - $before, '<', 5_000_000, 'which takes no room for two thousand times two thousand');
+	for my $block (1, 1003, 1999)
+	{
+		my $step = $block + int(($block - 1) / 10);
+		is_error(run($node, '26', $many =~ s/-$block - /-3$block - /r), 'TM001', qr/^step $step of migration 26 has another text/, "block $block is known");
+	}
+	is_error(run($node, '26', $many =~ s/-1990 - 2/-1 - 9/r), 'TM001', qr/^step 2189 of migration 26 has another text/, 'and so is what stands between them');
+	is(run($node, '26', "${many}SELECT 1;\n")->{value}, 'applied', 'the rest');
+	is(rows_of($node, 'SELECT count(*), count(DISTINCT a) FROM u WHERE a < -10000'), '2200|2200', 'each ran once');
+}
+
 # Hints
 {
 	my $r = run($node, '30', "DO 'BEGIN INSERT INTO u VALUES (30); COMMIT; PERFORM 1/0; END';\n");
