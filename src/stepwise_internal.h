@@ -43,6 +43,15 @@ extern void stepwise_run_top_level(Stepwise *s, int index, const char *sql,
 								   bool is_step);
 extern void stepwise_mark_running(Stepwise *s);
 
+/* stepwise_steps.c */
+extern void stepwise_range(const Stepwise *s, int step, int *from, int *to);
+extern int	stepwise_alone(const Stepwise *s, int from, int to);
+extern bool stepwise_is_block(const Stepwise *s, int index);
+extern bytea *stepwise_known_fingerprint(Stepwise *s, int step);
+extern void stepwise_describe_steps(Stepwise *s);
+extern void stepwise_cut(Stepwise *s, int cut);
+extern void stepwise_resume(Stepwise *s, const LedgerProgress *earlier);
+
 /* stepwise_repair.c */
 extern RawStmt *stepwise_parse(const Stepwise *s, int index);
 extern void stepwise_commit_statement(Stepwise *s, int index);

@@ -60,4 +60,19 @@ is(sql_value($node, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'p'::reg
 }
 is(sql_value($node, 'SELECT count(*) FROM other'), 3, 'each first step ran once');
 is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
+# What failed is mended into something that could have run with the step before it.
+for my $case ([ '10', 'CREATE UNIQUE INDEX CONCURRENTLY other_a ON other (a)', 'DROP INDEX other_a; CREATE INDEX other_a ON other (a)' ],
+	[ '11', 'VACUUM nowhere', "INSERT INTO other VALUES (111);\nINSERT INTO other VALUES (112)" ])
+{
+	my ($version, $bad, $good) = @$case;
+	my $script = "BEGIN;\nINSERT INTO other VALUES (${version}0);\nINSERT INTO other VALUES (${version}0);\n%s;\nCOMMIT;\n";
+
+	is_error(run($node, $version, sprintf($script, $bad)), $version == 10 ? '23505' : '42P01', undef, "$version fails in its second step");
+	is_error(run($node, $version, sprintf($script =~ s/0\)/1)/r, $good)), 'TM001', qr/^step 1 of migration $version has another text/, "$version: the first one is not to change");
+	is(run($node, $version, sprintf($script, $good))->{value}, 'applied', "$version: the second one is");
+	is(sql_value($node, "SELECT count(*) FROM other WHERE a = ${version}0"), 2, "$version: the first one is not run again");
+	is(attempt($node, $version)->{steps}, 2, "$version: two steps");
+}
+is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (111, 112)'), 2, 'and the mended one runs whole');
+
 done_testing();

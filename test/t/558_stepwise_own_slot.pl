@@ -67,8 +67,8 @@ for my $case ([ '002', 'another database', "CREATE SUBSCRIPTION sub CONNECTION @
 is(run($node, '004', "CREATE SUBSCRIPTION sub CONNECTION @{[ quoted($node->connstr('other')) ]} PUBLICATION pub")->{sqlstate}, '40P01', 'another database');
 has_failed('another database', '004', 'sub');
 
-# What the hint says works, in one script
-$r = run($node, '004_sub', "SELECT pg_create_logical_replication_slot('sub', 'pgoutput');\n$create WITH (create_slot = false, slot_name = 'sub', enabled = false);");
+# What the hint says works, where it failed
+$r = run($node, '001_sub', "SELECT 1;\n\nSELECT pg_create_logical_replication_slot('sub', 'pgoutput');\n$create WITH (create_slot = false, slot_name = 'sub', enabled = false);");
 is($r->{value}, 'applied', 'as the hint says: applied') or diag $r->{message};
 is(run($node, '005', 'DROP SUBSCRIPTION sub')->{value}, 'applied', 'and dropped with its slot');
 is(sql_value($node, $slots), 0, 'the slot too');
