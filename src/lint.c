@@ -598,10 +598,12 @@ lint_is_nothing(Lint *lint, Node *node)
 		(IsA(node, InsertStmt) && lint_is_repeated(lint, (InsertStmt *) node));
 }
 
-/* Counts what stands between the script's own BEGIN and COMMIT. */
+/* What is kept of every statement: what stands between BEGIN and COMMIT, functions. */
 static void
-lint_count_in_block(Lint *lint, Node *node)
+lint_note(Lint *lint, int index, Node *node)
 {
+	if (IsA(node, CreateFunctionStmt))
+		lint_function_make(lint, index, (CreateFunctionStmt *) node);
 	if (lint->in_block && !IsA(node, TransactionStmt) &&
 		!(IsA(node, VariableSetStmt) && !((VariableSetStmt *) node)->is_local))
 		lint->block_runs++;
@@ -613,7 +615,7 @@ lint_look_at(Lint *lint, const LintPending *pending)
 	Node	   *node = pending->node;
 	bool		alone = pending->shape->kind == SHAPE_STEPWISE && !IsA(node, TransactionStmt);
 
-	lint_count_in_block(lint, node);
+	lint_note(lint, pending->index, node);
 	if (lint_is_nothing(lint, node))
 		return;
 	CHECK_FOR_INTERRUPTS();
@@ -693,7 +695,7 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 		/* Long rows of these are parsed in the same memory. */
 		if (lint->n_pending == 0 && lint_is_nothing(lint, node))
 		{
-			lint_count_in_block(lint, node);
+			lint_note(lint, index, node);
 			return true;
 		}
 		pending->index = index;

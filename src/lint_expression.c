@@ -21,6 +21,7 @@
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
@@ -51,6 +52,7 @@ typedef struct ExpressionColumns
 {
 	Lint	   *lint;
 	LintRelation *rel;
+	LintParams *params;			/* NULL: none */
 } ExpressionColumns;
 
 /* The constraint of that kind in a column's definition, or NULL. */
@@ -167,13 +169,41 @@ expression_uncalled(Lint *lint, Node *expression)
 /* ---- expressions */
 
 static Node *
+expression_param(ParseState *pstate, ParamRef *ref)
+{
+	const LintParams *params = ((ExpressionColumns *) pstate->p_ref_hook_state)->params;
+	Param	   *param;
+
+	if (params == NULL || ref->number < 1 || ref->number > list_length(params->types))
+		return NULL;
+	param = makeNode(Param);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = LINT_PARAM_FIRST + ref->number - 1;
+	param->paramtype = list_nth_oid(params->types, ref->number - 1);
+	param->paramtypmod = -1;
+	param->paramcollid = get_typcollation(param->paramtype);
+	param->location = -1;
+	return (Node *) param;
+}
+
+static Node *
 expression_column(ParseState *pstate, ColumnRef *ref)
 {
 	ExpressionColumns *columns = pstate->p_ref_hook_state;
 	Node	   *last = llast(ref->fields);
 	LintColumn *column;
+	ListCell   *lc;
 
-	if (columns->rel == NULL || !IsA(last, String) || list_length(ref->fields) > 2)
+	if (!IsA(last, String) || list_length(ref->fields) > 2)
+		return NULL;
+	foreach(lc, columns->params == NULL ? NIL : columns->params->names)
+	{
+		ParamRef	named = {T_ParamRef, foreach_current_index(lc) + 1, -1};
+
+		if (strcmp(strVal(lfirst(lc)), strVal(last)) == 0)
+			return expression_param(pstate, &named);
+	}
+	if (columns->rel == NULL)
 		return NULL;
 	column = lint_column(columns->lint, columns->rel, strVal(last));
 	if (column == NULL || !OidIsValid(column->type))
@@ -182,28 +212,30 @@ expression_column(ParseState *pstate, ColumnRef *ref)
 							column->collation, 0);
 }
 
-static ParseState *
-expression_state(Lint *lint, LintRelation *rel)
+/* For the analysis of an expression over a relation's columns (NULL: of none) and params (likewise). */
+ParseState *
+lint_expression_state(Lint *lint, LintRelation *rel, LintParams *params)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ExpressionColumns *columns = palloc(sizeof(ExpressionColumns));
 
 	columns->lint = lint;
 	columns->rel = rel;
+	columns->params = params;
 	pstate->p_pre_columnref_hook = expression_column;
+	pstate->p_paramref_hook = expression_param;
 	pstate->p_ref_hook_state = columns;
 	return pstate;
 }
 
-/* Whether it takes a number of a sequence, which the script may have made. */
-static bool
-expression_numbers(Node *node, void *arg)
+/* A raw expression, analyzed and planned; no function of a user is called for it. */
+Node *
+lint_plan(Lint *lint, ParseState *pstate, Node *raw)
 {
-	if (node == NULL)
-		return false;
-	if (IsA(node, FuncCall) && strcmp(strVal(llast(((FuncCall *) node)->funcname)), "nextval") == 0)
-		return true;
-	return raw_expression_tree_walker(node, expression_numbers, arg);
+	Node	   *expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_CHECK_CONSTRAINT);
+
+	assign_expr_collations(pstate, expression);
+	return (Node *) expression_planner((Expr *) expression_uncalled(lint, expression));
 }
 
 /*
@@ -214,6 +246,7 @@ expression_numbers(Node *node, void *arg)
 bool
 lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 {
+	LintParams	params;
 	ParseState *pstate;
 	Node	   *expression;
 
@@ -222,9 +255,10 @@ lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 		return false;
 
 	lint_analysis(lint);
-	if (expression_numbers(raw, NULL))
+	raw = lint_function_calls(lint, NULL, raw, true, &params);
+	if (params.volatility == PROVOLATILE_VOLATILE)
 		return true;
-	pstate = expression_state(lint, NULL);
+	pstate = lint_expression_state(lint, NULL, &params);
 	if (raw != NULL)
 		expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_COLUMN_DEFAULT);
 	else
@@ -244,6 +278,8 @@ lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 static Node *
 check_expression(Lint *lint, LintRelation *rel, Node *raw)
 {
+	LintParams	params;
+	Node	   *calls;
 	ParseState *pstate;
 	Node	   *expression;
 	MemoryContext old;
@@ -252,8 +288,9 @@ check_expression(Lint *lint, LintRelation *rel, Node *raw)
 	if (lint->checked_raw == raw && lint->checked_statement == lint->statement)
 		return lint->checked;
 	lint_analysis(lint);
-	pstate = expression_state(lint, rel);
-	expression = transformExpr(pstate, copyObject(raw), EXPR_KIND_CHECK_CONSTRAINT);
+	calls = lint_function_calls(lint, rel, raw, false, &params);
+	pstate = lint_expression_state(lint, rel, &params);
+	expression = transformExpr(pstate, copyObject(calls), EXPR_KIND_CHECK_CONSTRAINT);
 	expression = coerce_to_boolean(pstate, expression, "CHECK");
 	assign_expr_collations(pstate, expression);
 	old = MemoryContextSwitchTo(lint->context);
@@ -262,6 +299,7 @@ check_expression(Lint *lint, LintRelation *rel, Node *raw)
 	lint->checked_raw = raw;
 	lint->checked_statement = lint->statement;
 	lint->checked = expression;
+	lint->checked_mutable = params.volatility != PROVOLATILE_IMMUTABLE || contain_mutable_functions(expression);
 	return expression;
 }
 
@@ -333,7 +371,7 @@ check_comparison(Lint *lint, LintRelation *rel, Node *raw, int *number)
 	made->op = lint_strdup(lint, op);
 	made->expression = expression;
 	made->number = place;
-	made->is_mutable = contain_mutable_functions(expression);
+	made->is_mutable = lint->checked_mutable;
 	lint->comparison = made;
 	return made;
 }
@@ -345,8 +383,10 @@ lint_check_is_mutable(Lint *lint, LintRelation *rel, Node *raw)
 	int			number;
 	const LintComparison *comparison = check_comparison(lint, rel, raw, &number);
 
-	return comparison != NULL ? comparison->is_mutable :
-		contain_mutable_functions(check_expression(lint, rel, raw));
+	if (comparison != NULL)
+		return comparison->is_mutable;
+	(void) check_expression(lint, rel, raw);
+	return lint->checked_mutable;
 }
 
 /* Notes what a CHECK of the script says. */
@@ -447,6 +487,7 @@ bool
 lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 					 LintRelation *rel, Oid type, int32 typmod)
 {
+	LintParams	params;
 	ParseState *pstate;
 	bool		is_resize = transform == NULL && type == column->type && typmod >= 0 &&
 		typmod != column->typmod;
@@ -456,7 +497,8 @@ lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 	e = is_resize ? planned_resize(lint, column, typmod) : NULL;
 	if (e != NULL)
 		return conversion_rewrites(column, e);
-	pstate = expression_state(lint, rel);
+	transform = lint_function_calls(lint, rel, transform, false, &params);
+	pstate = lint_expression_state(lint, rel, &params);
 	if (transform != NULL)
 		e = transformExpr(pstate, copyObject(transform), EXPR_KIND_ALTER_COL_TRANSFORM);
 	else
@@ -541,7 +583,7 @@ expression_retype(Node *node, void *arg)
 static List *
 expression_known(Lint *lint, LintRelation *rel, bool inherited)
 {
-	ExpressionColumns columns = {lint, rel};
+	ExpressionColumns columns = {lint, rel, NULL};
 	List	   *known = NIL;
 	ListCell   *lc;
 

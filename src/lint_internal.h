@@ -9,6 +9,7 @@
 #include "catalog/objectaddress.h"
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
+#include "parser/parse_node.h"
 #include "storage/lockdefs.h"
 #include "utils/hsearch.h"
 #include "utils/resowner.h"
@@ -18,6 +19,7 @@
 
 /* ---- the state of the script: lint_state.c, lint_relation.c, lint_catalog.c */
 
+typedef struct LintFunction LintFunction;
 typedef struct LintRelation LintRelation;
 typedef struct LintRule LintRule;
 
@@ -221,6 +223,17 @@ typedef struct LintDefiner
 	int			statement;
 } LintDefiner;
 
+/* Values that stand in an expression for calls of functions; see lint_function.c. */
+typedef struct LintParams
+{
+	List	   *types;			/* oids, of $1 and so on */
+	List	   *names;			/* String, of as many of the first ones as have names */
+	char		volatility;		/* the worst of the functions', as provolatile */
+} LintParams;
+
+/* Their Params have numbers of their own. */
+#define LINT_PARAM_FIRST 1000000
+
 /* Catalogs whose names are kept; see lint_name_is_absent(). */
 typedef enum LintNamesKind
 {
@@ -372,6 +385,7 @@ struct Lint
 	List	   *definers;
 	LintNames	definer_names;	/* and more */
 	HTAB	   *objects;		/* that are no relations, dropped or made anew */
+	HTAB	   *functions;		/* that the script makes or changes, by name */
 	LintNames	replaced_functions; /* and more */
 	LintNames	renamed_functions;	/* names that were given up, and more */
 	bool		lost_relations; /* some were dropped */
@@ -392,6 +406,7 @@ struct Lint
 	Node	   *checked_raw;
 	int			checked_statement;
 	Node	   *checked;
+	bool		checked_mutable;
 	LintComparison *comparison;	/* the last one */
 
 	/* The call that gives a type other modifiers; see lint_change_rewrites(). */
@@ -550,6 +565,7 @@ extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char
 extern LintRelation *lint_relation_by_oid(Lint *lint, Oid oid);
 extern bool lint_is_gone(Lint *lint, Oid oid);
 extern bool lint_schema_exists(Lint *lint, const char *name);
+extern const char *lint_kept_schema(Lint *lint, const char *schema);
 extern Oid	lint_schema_named(Lint *lint, const char *name);
 extern char *lint_schema_name(Lint *lint, Oid schema);
 extern void lint_schema_rename(Lint *lint, const char *from, const char *to);
@@ -612,9 +628,19 @@ extern void lint_domain_alter(Lint *lint, AlterDomainStmt *stmt);
 extern bool lint_domain_is_constrained(Lint *lint, TypeName *name);
 extern bool lint_type_has_labels(Lint *lint, const char *name);
 
+/* lint_function.c: functions that a script makes or changes */
+extern void lint_function_make(Lint *lint, int statement, CreateFunctionStmt *stmt);
+extern void lint_function_follow(Lint *lint, Node *node);
+extern const char *lint_function_source(Lint *lint, List *names, LintFunction **function,
+										const char **language, int *n);
+extern Node *lint_function_calls(Lint *lint, LintRelation *rel, Node *raw, bool planned,
+								 LintParams *params);
+
 /* lint_expression.c: what only the server's own analysis can tell */
 extern void lint_forbid_calls(void);
 extern void lint_permit_calls(void);
+extern ParseState *lint_expression_state(Lint *lint, LintRelation *rel, LintParams *params);
+extern Node *lint_plan(Lint *lint, ParseState *pstate, Node *raw);
 extern bool lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod);
 extern bool lint_check_is_mutable(Lint *lint, LintRelation *rel, Node *raw);
 extern void lint_note_check(Lint *lint, LintRelation *rel, LintConstraint *constraint,

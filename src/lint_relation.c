@@ -87,8 +87,8 @@ relation_enter(Lint *lint, const char *schema, const char *name)
 }
 
 /* A copy of a schema's name; mostly it is the one that was asked for last. */
-static const char *
-relation_keep_schema(Lint *lint, const char *schema)
+const char *
+lint_kept_schema(Lint *lint, const char *schema)
 {
 	if (lint->kept_schema == NULL || strcmp(lint->kept_schema, schema) != 0)
 		lint->kept_schema = lint_strdup(lint, schema);
@@ -418,7 +418,7 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
 	bool		found;
 
-	rel->schema = relation_keep_schema(lint, schema);
+	rel->schema = lint_kept_schema(lint, schema);
 	rel->name = lint_strdup(lint, NameStr(form->relname));
 	rel->oid = form->oid;
 	rel->namespace = form->relnamespace;
@@ -612,7 +612,7 @@ lint_relation_make_at(Lint *lint, const char *schema, char *name, char persisten
 	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
 
 	relation_name_changes(lint, name);
-	rel->schema = relation_keep_schema(lint, schema);
+	rel->schema = lint_kept_schema(lint, schema);
 	rel->name = name;
 	rel->relkind = relkind;
 	rel->persistence = persistence;
@@ -680,7 +680,7 @@ lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char
 	relation_name_changes(lint, rel->name);
 	relation_enter(lint, rel->schema, rel->name)->rel = NULL;
 	if (schema != NULL)
-		rel->schema = relation_keep_schema(lint, schema);
+		rel->schema = lint_kept_schema(lint, schema);
 	if (name != NULL)
 		rel->name = lint_strdup(lint, name);
 	relation_name_changes(lint, rel->name);

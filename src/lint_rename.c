@@ -130,6 +130,7 @@ lint_follow_rename(Lint *lint, RenameStmt *stmt)
 		case OBJECT_AGGREGATE:
 			lint_names_add(lint, &lint->renamed_functions,
 						   strVal(llast(castNode(ObjectWithArgs, stmt->object)->objname)));
+			lint_function_follow(lint, (Node *) stmt);
 			break;
 		case OBJECT_SCHEMA:
 			lint_schema_rename(lint, stmt->subname, stmt->newname);
@@ -149,8 +150,12 @@ lint_follow_schema(Lint *lint, AlterObjectSchemaStmt *stmt)
 	if (stmt->objectType == OBJECT_TYPE || stmt->objectType == OBJECT_DOMAIN)
 		rename_type(lint, castNode(List, stmt->object), stmt->newschema, NULL);
 	else if (stmt->object != NULL && IsA(stmt->object, ObjectWithArgs))
+	{
 		lint_names_add(lint, &lint->renamed_functions,
 					   strVal(llast(((ObjectWithArgs *) stmt->object)->objname)));
+		if (stmt->objectType != OBJECT_OPERATOR)
+			lint_function_follow(lint, (Node *) stmt);
+	}
 	if (rel == NULL)
 		return;
 	lint_relation_move(lint, rel, stmt->newschema, NULL);

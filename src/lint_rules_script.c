@@ -364,9 +364,20 @@ may_have_ddl(const char *text)
 static bool
 function_has_ddl(LintCheck *c, List *names)
 {
+	LintFunction *made = NULL;
+	const char *source;
+	const char *name;			/* of its language */
+	int			n;
+	Bitmapset  *made_for = NULL;
 	FuncCandidateList first;
 	FuncCandidateList candidate;
 
+	while ((source = lint_function_source(c->lint, names, &made, &name, &n)) != NULL)
+	{
+		made_for = bms_add_member(made_for, n);
+		if (strcmp(name, "sql") == 0 || strcmp(name, "plpgsql") == 0 ? has_ddl(source) : may_have_ddl(source))
+			return true;
+	}
 	if (lint_name_is_absent(c->lint, LINT_NAMES_FUNCTION, strVal(llast(names))))
 		return false;
 	lint_analysis(c->lint);
@@ -381,7 +392,9 @@ function_has_ddl(LintCheck *c, List *names)
 		Oid			language;
 		Datum		body;
 
-		if (candidate->oid < FirstNormalObjectId)
+		/* CREATE OR REPLACE: as good as the same. */
+		if (candidate->oid < FirstNormalObjectId || bms_is_member(candidate->nargs, made_for) ||
+			lint_object_is_gone(c->lint, ProcedureRelationId, candidate->oid))
 			continue;
 		tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(candidate->oid));
 		if (!HeapTupleIsValid(tuple))

@@ -563,12 +563,15 @@ state_drop(Lint *lint, DropStmt *stmt)
 		case OBJECT_FOREIGN_SERVER:
 		case OBJECT_FDW:
 		case OBJECT_LANGUAGE:
+		case OBJECT_PUBLICATION:
+			lint_note_drop(lint, stmt);
+			return;
 		case OBJECT_FUNCTION:
 		case OBJECT_PROCEDURE:
 		case OBJECT_ROUTINE:
 		case OBJECT_AGGREGATE:
-		case OBJECT_PUBLICATION:
 			lint_note_drop(lint, stmt);
+			lint_function_follow(lint, (Node *) stmt);
 			return;
 		default:
 			break;
@@ -823,6 +826,9 @@ lint_follow(Lint *lint, Node *node)
 		case T_CreateFunctionStmt:
 		case T_AlterPublicationStmt:
 			lint_follow_replace(lint, node);
+			break;
+		case T_AlterFunctionStmt:
+			lint_function_follow(lint, node);
 			break;
 		case T_RefreshMatViewStmt:
 			rel = lint_relation(lint, ((RefreshMatViewStmt *) node)->relation);
