@@ -261,6 +261,7 @@ lint_column_add(Lint *lint, LintRelation *rel, const char *name)
 void
 lint_column_rename(Lint *lint, LintRelation *rel, LintColumn *column, const char *name)
 {
+	lint_use_rename_column(lint, rel, column->name, name);
 	column->name = lint_strdup(lint, name);
 	column_note_name(lint, rel, column);
 }

@@ -255,7 +255,7 @@ lint_default_is_volatile(Lint *lint, Node *raw, Oid type, int32 typmod)
 		return false;
 
 	lint_analysis(lint);
-	raw = lint_function_calls(lint, NULL, raw, true, &params);
+	raw = lint_take_out_calls(lint, NULL, raw, true, &params);
 	if (params.volatility == PROVOLATILE_VOLATILE)
 		return true;
 	pstate = lint_expression_state(lint, NULL, &params);
@@ -288,7 +288,7 @@ check_expression(Lint *lint, LintRelation *rel, Node *raw)
 	if (lint->checked_raw == raw && lint->checked_statement == lint->statement)
 		return lint->checked;
 	lint_analysis(lint);
-	calls = lint_function_calls(lint, rel, raw, false, &params);
+	calls = lint_take_out_calls(lint, rel, raw, false, &params);
 	pstate = lint_expression_state(lint, rel, &params);
 	expression = transformExpr(pstate, copyObject(calls), EXPR_KIND_CHECK_CONSTRAINT);
 	expression = coerce_to_boolean(pstate, expression, "CHECK");
@@ -497,7 +497,7 @@ lint_change_rewrites(Lint *lint, LintColumn *column, Node *transform,
 	e = is_resize ? planned_resize(lint, column, typmod) : NULL;
 	if (e != NULL)
 		return conversion_rewrites(column, e);
-	transform = lint_function_calls(lint, rel, transform, false, &params);
+	transform = lint_take_out_calls(lint, rel, transform, false, &params);
 	pstate = lint_expression_state(lint, rel, &params);
 	if (transform != NULL)
 		e = transformExpr(pstate, copyObject(transform), EXPR_KIND_ALTER_COL_TRANSFORM);

@@ -174,6 +174,7 @@ lint_drop_part(Lint *lint, ObjectType type, List *names)
 	Oid			object = lint_part(lint, type, rel, name, &class);
 	ListCell   *lc;
 
+	lint_use_end(type, rel, name);
 	if (type == OBJECT_POLICY && rel != NULL)
 	{
 		foreach(lc, rel->policies)

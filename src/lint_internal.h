@@ -17,10 +17,14 @@
 #include "compat.h"
 #include "lint.h"
 
+/* The schema that stands for the session's own, whatever its number. */
+#define LINT_TEMP "pg_temp"
+
 /* ---- the state of the script: lint_state.c, lint_relation.c, lint_catalog.c */
 
 typedef struct LintFunction LintFunction;
 typedef struct LintRelation LintRelation;
+typedef struct LintUse LintUse;
 typedef struct LintRule LintRule;
 
 /* A column as the script finds it at this statement. */
@@ -155,6 +159,7 @@ struct LintRelation
 	List	   *policies;		/* names of those that this script gave it */
 	List	   *dependents;		/* LintDependent, by the column that is used */
 	List	   *keys_to;		/* oids of the foreign keys that refer to it */
+	List	   *uses;			/* LintUse, by it and of it; see lint_uses.c */
 };
 
 /* What depends on a relation, or on one of its columns. */
@@ -209,6 +214,7 @@ typedef struct LintCascade
 	LintRelation *rel;			/* NULL: no relation */
 	LintRelation *key_of;		/* of a foreign key: its table, NULL: none ... */
 	LintConstraint *key;		/* ... and itself */
+	LintUse    *use;			/* the script's own; NULL: see object */
 	bool		used;			/* by code, as far as can be told */
 	int			statement;
 	bool		told;
@@ -223,7 +229,7 @@ typedef struct LintDefiner
 	int			statement;
 } LintDefiner;
 
-/* Values that stand in an expression for calls of functions; see lint_function.c. */
+/* Values that stand in an expression for calls of functions; see lint_call.c. */
 typedef struct LintParams
 {
 	List	   *types;			/* oids, of $1 and so on */
@@ -233,6 +239,37 @@ typedef struct LintParams
 
 /* Their Params have numbers of their own. */
 #define LINT_PARAM_FIRST 1000000
+
+/* What is to be known of a function that something calls. */
+typedef struct LintFunctionRead
+{
+	List	   *types;			/* oids of what it is given; InvalidOid: not known */
+	List	   *names;			/* String of these, "" where it has none */
+	int			n_defaults;
+	bool		variadic;
+	TypeName   *returns;		/* NULL: see the next one */
+	Oid			result;			/* InvalidOid: not known */
+	char		volatility;		/* as provolatile */
+	bool		strict;
+	bool		procedure;
+	bool		plain;			/* planning may put its text in the place of a call */
+	Node	   *text;			/* that, a raw expression; NULL: it is none */
+	const char *source;			/* all of its text, NULL: its own statement has it ... */
+	const char *language;		/* ... in this language, NULL: the catalogs tell */
+} LintFunctionRead;
+
+struct LintFunction
+{
+	LintFunction *next;			/* of those with this hash, the latest first */
+	const char *schema;			/* NULL: it would be made nowhere */
+	char	   *name;
+	Oid			oid;			/* one of the catalogs, changed by ALTER; InvalidOid ... */
+	int			statement;		/* ... made by this one */
+	char		volatility;		/* as it was altered; '\0': not */
+	bool		called_only;	/* altered so that planning leaves the call */
+	bool		gone;
+	LintFunctionRead *read;			/* NULL: not yet */
+};
 
 /* Catalogs whose names are kept; see lint_name_is_absent(). */
 typedef enum LintNamesKind
@@ -554,9 +591,20 @@ extern void lint_follow_set(Lint *lint, VariableSetStmt *stmt);
 extern void lint_follow_set_config(Lint *lint, SelectStmt *stmt);
 extern void lint_follow_reset(Lint *lint, bool all);
 
+/* lint_schema.c: the script's schemas */
+extern bool lint_schema_exists(Lint *lint, const char *name);
+extern Oid	lint_schema_named(Lint *lint, const char *name);
+extern char *lint_schema_name(Lint *lint, Oid schema);
+extern void lint_schema_rename(Lint *lint, const char *from, const char *to);
+extern void lint_schema_make(Lint *lint, const char *name);
+extern void lint_schema_drop(Lint *lint, const char *name);
+extern bool lint_schema_is_new(Lint *lint, const char *name);
+extern List *lint_schema_content(Lint *lint, const char *schema);
+
 /* lint_relation.c: names to relations, as the script finds them */
 extern void lint_path_reset(Lint *lint);
 extern List *lint_path(Lint *lint);
+extern bool lint_path_has(Lint *lint, const char *schema);
 extern char *lint_path_text(Lint *lint);
 extern LintRelation *lint_relation(Lint *lint, const RangeVar *name);
 extern LintRelation *lint_relation_to_make(Lint *lint, const RangeVar *name);
@@ -564,14 +612,7 @@ extern LintRelation *lint_relation_named(Lint *lint, List *names);
 extern LintRelation *lint_relation_at(Lint *lint, const char *schema, const char *name);
 extern LintRelation *lint_relation_by_oid(Lint *lint, Oid oid);
 extern bool lint_is_gone(Lint *lint, Oid oid);
-extern bool lint_schema_exists(Lint *lint, const char *name);
 extern const char *lint_kept_schema(Lint *lint, const char *schema);
-extern Oid	lint_schema_named(Lint *lint, const char *name);
-extern char *lint_schema_name(Lint *lint, Oid schema);
-extern void lint_schema_rename(Lint *lint, const char *from, const char *to);
-extern void lint_schema_make(Lint *lint, const char *name);
-extern void lint_schema_drop(Lint *lint, const char *name);
-extern bool lint_schema_is_new(Lint *lint, const char *name);
 extern LintRelation *lint_relation_make_at(Lint *lint, const char *schema, char *name,
 										   char persistence, char relkind);
 extern LintRelation *lint_relation_make(Lint *lint, const RangeVar *name, char relkind);
@@ -616,24 +657,55 @@ extern List *lint_typed_tables(Lint *lint, LintRelation *type);
 
 /* lint_type.c: names of types */
 extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);
+extern Oid	lint_type_oid(Lint *lint, TypeName *name);
 extern bool lint_is_serial(const TypeName *name);
 extern bool lint_type_is_plain(Lint *lint, TypeName *name, Oid type);
 extern Oid	lint_type_collation(Lint *lint, TypeName *name, Oid type);
 extern LintType *lint_type_add(Lint *lint, List *names, const char *label);
 extern void lint_type_rename(Lint *lint, List *names, Oid type, const char *schema,
 							 const char *name);
+extern bool lint_type_is_moved(Lint *lint, Oid type);
 extern LintType *lint_type_of_script(Lint *lint, List *names);
 extern void lint_domain_create(Lint *lint, CreateDomainStmt *stmt);
 extern void lint_domain_alter(Lint *lint, AlterDomainStmt *stmt);
 extern bool lint_domain_is_constrained(Lint *lint, TypeName *name);
 extern bool lint_type_has_labels(Lint *lint, const char *name);
 
+/* lint_uses.c: what the script makes that depends on something else */
+extern void lint_use_query(Lint *lint, LintRelation *view, Node *query);
+extern void lint_use_expression(Lint *lint, ObjectType type, LintRelation *rel,
+								const char *name, Node *expression);
+extern void lint_use_parent(Lint *lint, LintRelation *child, LintRelation *parent);
+extern void lint_use_part(Lint *lint, Node *node);
+extern void lint_use_end(ObjectType type, LintRelation *user, const char *name);
+extern void lint_use_end_parent(LintRelation *child, LintRelation *parent);
+extern void lint_use_rename_column(Lint *lint, LintRelation *rel, const char *from,
+								   const char *to);
+extern char *lint_use_name(Lint *lint, const LintUse *use);
+extern List *lint_uses_of_dropped(LintCheck *c, List *more, bool deep);
+extern List *lint_uses_of_column(LintRelation *rel, const char *column);
+extern LintRelation *lint_use_relation(const LintUse *use);
+extern LintRelation *lint_use_table(const LintUse *use);
+extern bool lint_use_is_trigger(const LintUse *use);
+extern void lint_use_drop(Lint *lint, LintUse *use);
+
 /* lint_function.c: functions that a script makes or changes */
 extern void lint_function_make(Lint *lint, int statement, CreateFunctionStmt *stmt);
 extern void lint_function_follow(Lint *lint, Node *node);
 extern const char *lint_function_source(Lint *lint, List *names, LintFunction **function,
 										const char **language, int *n);
-extern Node *lint_function_calls(Lint *lint, LintRelation *rel, Node *raw, bool planned,
+extern bool lint_function_is_users(Lint *lint, const char *name);
+extern void lint_function_add_use(Lint *lint, const char *name, LintUse *use);
+extern List *lint_function_uses(Lint *lint, const char *name);
+extern const char *lint_function_in(Lint *lint, const char *schema);
+extern bool lint_function_find(Lint *lint, ObjectType type, ObjectWithArgs *named,
+							   const char **schema, int *n);
+extern LintFunction *lint_function_first(Lint *lint, const char *name);
+extern LintFunction *lint_function_called(Lint *lint, List *names, int n, List *arguments);
+extern LintFunctionRead *lint_function_read(Lint *lint, LintFunction *function);
+
+/* lint_call.c: calls of these */
+extern Node *lint_take_out_calls(Lint *lint, LintRelation *rel, Node *raw, bool planned,
 								 LintParams *params);
 
 /* lint_expression.c: what only the server's own analysis can tell */

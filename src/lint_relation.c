@@ -24,9 +24,6 @@
 
 #include "lint_internal.h"
 
-/* The schema that stands for the session's own, whatever its number. */
-#define LINT_TEMP "pg_temp"
-
 typedef struct LintRelationKey
 {
 	const char *schema;			/* both live as long as the lint */
@@ -115,161 +112,6 @@ relation_name_age(Lint *lint, const char *name)
 		lint->names[relation_name_hash(name) % LINT_NAME_BUCKETS];
 }
 
-/* ---- the script's schemas */
-
-/* What a name means that the script has made, dropped or given to a schema. */
-typedef struct LintSchemaEntry
-{
-	char		name[NAMEDATALEN];
-	bool		is_new;			/* made by the script */
-	Oid			oid;			/* else the one of the catalogs; InvalidOid: none */
-} LintSchemaEntry;
-
-static LintSchemaEntry *
-relation_schema_entry(Lint *lint, const char *name, bool enter)
-{
-	LintSchemaEntry *entry;
-	bool		found;
-
-	if (lint->schemas == NULL)
-	{
-		HASHCTL		ctl;
-
-		if (!enter)
-			return NULL;
-		ctl.keysize = NAMEDATALEN;
-		ctl.entrysize = sizeof(LintSchemaEntry);
-		ctl.hcxt = lint->context;
-		lint->schemas = hash_create("tapmig lint schemas", 16, &ctl,
-									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	}
-	entry = hash_search(lint->schemas, name, enter ? HASH_ENTER : HASH_FIND, &found);
-	if (enter && !found)
-	{
-		entry->is_new = false;
-		entry->oid = InvalidOid;
-	}
-	return entry;
-}
-
-/* The schema of the catalogs that has this name now; InvalidOid: none. */
-Oid
-lint_schema_named(Lint *lint, const char *name)
-{
-	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
-	Oid			oid;
-
-	if (entry != NULL)
-		return entry->oid;
-	if (lint_name_is_absent(lint, LINT_NAMES_SCHEMA, name))
-		return InvalidOid;
-	oid = get_namespace_oid(name, true);
-	if (!OidIsValid(oid))
-		lint_name_missed(lint, LINT_NAMES_SCHEMA);
-	return oid;
-}
-
-/* What a schema of the catalogs is called now; NULL: the script has dropped it. */
-char *
-lint_schema_name(Lint *lint, Oid schema)
-{
-	char	   *name = isTempNamespace(schema) ? LINT_TEMP : get_namespace_name(schema);
-	LintSchemaEntry *entry = name == NULL ? NULL : relation_schema_entry(lint, name, false);
-	HASH_SEQ_STATUS status;
-
-	if (entry == NULL || entry->oid == schema)
-		return name;
-	name = NULL;
-	hash_seq_init(&status, lint->schemas);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		if (entry->oid == schema)
-			name = pstrdup(entry->name);
-	}
-	return name;
-}
-
-/* The relations that the script has met in a schema. */
-static List *
-relation_in_schema(Lint *lint, const char *schema)
-{
-	List	   *result = NIL;
-	ListCell   *lc;
-
-	foreach(lc, lint_relations(lint))
-	{
-		if (strcmp(((LintRelation *) lfirst(lc))->schema, schema) == 0)
-			result = lappend(result, lfirst(lc));
-	}
-	return result;
-}
-
-/* The script makes a schema. */
-void
-lint_schema_make(Lint *lint, const char *name)
-{
-	LintSchemaEntry *entry = relation_schema_entry(lint, name, true);
-
-	entry->is_new = true;
-	entry->oid = InvalidOid;
-	lint_path_reset(lint);
-}
-
-/* The script drops a schema, and what is in it. */
-void
-lint_schema_drop(Lint *lint, const char *name)
-{
-	LintSchemaEntry *entry;
-	ListCell   *lc;
-
-	if (!lint_schema_exists(lint, name))
-		return;
-	foreach(lc, relation_in_schema(lint, name))
-		lint_relation_drop(lint, lfirst(lc));
-	entry = relation_schema_entry(lint, name, true);
-	entry->is_new = false;
-	entry->oid = InvalidOid;
-	lint->lost_relations = true;
-	lint_path_reset(lint);
-}
-
-/* ALTER SCHEMA ... RENAME: its relations go along. */
-void
-lint_schema_rename(Lint *lint, const char *from, const char *to)
-{
-	LintSchemaEntry *old;
-	LintSchemaEntry *new;
-	Oid			oid = lint_schema_named(lint, from);
-	ListCell   *lc;
-
-	if (!lint_schema_exists(lint, from))
-		return;
-	foreach(lc, relation_in_schema(lint, from))
-		lint_relation_move(lint, lfirst(lc), to, NULL);
-	new = relation_schema_entry(lint, to, true);
-	old = relation_schema_entry(lint, from, true);
-	new->is_new = old->is_new;
-	new->oid = oid;
-	old->is_new = false;
-	old->oid = InvalidOid;
-	lint_path_reset(lint);
-}
-
-bool
-lint_schema_is_new(Lint *lint, const char *name)
-{
-	LintSchemaEntry *entry = relation_schema_entry(lint, name, false);
-
-	return entry != NULL && entry->is_new;
-}
-
-/* Whether there is a schema of that name at this statement. */
-bool
-lint_schema_exists(Lint *lint, const char *name)
-{
-	return lint_schema_is_new(lint, name) || OidIsValid(lint_schema_named(lint, name));
-}
-
 /* ---- the search_path */
 
 /* To be called when search_path or the schemas have changed. */
@@ -343,6 +185,19 @@ lint_path(Lint *lint)
 	lint->path = path;
 	MemoryContextSwitchTo(old);
 	return path;
+}
+
+bool
+lint_path_has(Lint *lint, const char *schema)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_path(lint))
+	{
+		if (strcmp(lfirst(lc), schema) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The same as a value of search_path, in the current context. */

@@ -461,21 +461,29 @@ drop_name(LintCheck *c, const ObjectAddress *object)
 	return name != NULL ? name : getObjectDescription(object, true);
 }
 
-/* "view a, function b() and 3 more"; NULL: nothing. */
+/* A foreign key of the script. */
 static char *
-drop_names(LintCheck *c, List *victims)
+drop_key_name(LintCheck *c, const LintForeignKey *key)
+{
+	const char *table = lint_relation_label(c->lint, key->rel);
+
+	return key->constraint->name == NULL ? psprintf("a foreign key of %s", table) :
+		psprintf("foreign key %s of %s", quote_identifier(key->constraint->name), table);
+}
+
+/* "view a, function b() and 3 more"; NULL: nothing. Some of the names may be NULL. */
+static char *
+drop_join(List *names)
 {
 	StringInfoData buf;
 	int			n = 0;
 	ListCell   *lc;
 
 	initStringInfo(&buf);
-	foreach(lc, victims)
+	foreach(lc, names)
 	{
-		char	   *name = drop_name(c, &((DropReached *) lfirst(lc))->object);
-
-		if (name != NULL && n++ < DROP_NAMED_MAX)
-			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", name);
+		if (lfirst(lc) != NULL && n++ < DROP_NAMED_MAX)
+			appendStringInfo(&buf, "%s%s", buf.len > 0 ? ", " : "", (char *) lfirst(lc));
 	}
 	if (n > DROP_NAMED_MAX)
 		appendStringInfo(&buf, " and %d more", n - DROP_NAMED_MAX);
@@ -614,6 +622,29 @@ drop_targets(LintCheck *c)
 	return targets;
 }
 
+/* The foreign keys that the script has given other tables, to one that DROP TABLE names. */
+static List *
+drop_keys(LintCheck *c)
+{
+	List	   *tables = NIL;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (c->cmd != NULL || ((DropStmt *) c->node)->removeType != OBJECT_TABLE || c->lint->foreign_keys == NIL)
+		return NIL;
+	foreach(lc, ((DropStmt *) c->node)->objects)
+		tables = lappend(tables, lint_relation_named(c->lint, lfirst(lc)));
+	foreach(lc, c->lint->foreign_keys)
+	{
+		LintForeignKey *key = lfirst(lc);
+
+		if (key->other != NULL && list_member_ptr(tables, key->other) && !key->constraint->gone &&
+			!key->rel->gone && !list_member_ptr(tables, key->rel))
+			result = lappend(result, key);
+	}
+	return result;
+}
+
 /* Notes what a DROP takes away that is no relation; errors as in the analysis. */
 void
 lint_note_drop(Lint *lint, DropStmt *stmt)
@@ -643,12 +674,24 @@ lint_note_drop(Lint *lint, DropStmt *stmt)
 char *
 lint_drop_refused_by(LintCheck *c)
 {
+	List	   *names = NIL;
 	List	   *targets;
+	ListCell   *lc;
 
 	if (c->cmd == NULL && ((DropStmt *) c->node)->removeType == OBJECT_SCHEMA)
-		return NULL;			/* the script may have emptied it */
+	{
+		foreach(lc, ((DropStmt *) c->node)->objects)
+			names = list_concat(names, lint_schema_content(c->lint, strVal(lfirst(lc))));
+		return drop_join(names);
+	}
 	targets = drop_targets(c);
-	return targets == NIL ? NULL : drop_names(c, drop_victims(c, targets, false));
+	foreach(lc, targets == NIL ? NIL : drop_victims(c, targets, false))
+		names = lappend(names, drop_name(c, &((DropReached *) lfirst(lc))->object));
+	foreach(lc, drop_keys(c))
+		names = lappend(names, drop_key_name(c, lfirst(lc)));
+	foreach(lc, lint_uses_of_dropped(c, NIL, false))
+		names = lappend(names, lint_use_name(c->lint, lfirst(lc)));
+	return drop_join(names);
 }
 
 /* ---- CASCADE */
@@ -705,6 +748,18 @@ drop_is_made_anew(LintCheck *c, LintCascade *cascade)
 		lint_constraint(c->lint, cascade->key_of, cascade->key->name) != NULL;
 }
 
+/* name NULL: not to be told */
+static LintCascade *
+drop_add_cascade(LintCheck *c, const char *name)
+{
+	LintCascade *cascade = lint_alloc(c->lint, sizeof(LintCascade));
+
+	cascade->name = name == NULL ? NULL : lint_strdup(c->lint, name);
+	cascade->statement = c->lint->statement;
+	c->lint->cascades = lint_append(c->lint, c->lint->cascades, cascade);
+	return cascade;
+}
+
 /* Notes what the statement takes with it; judged when the step ends. */
 static void
 drop_note(LintCheck *c, List *victims)
@@ -715,18 +770,50 @@ drop_note(LintCheck *c, List *victims)
 	{
 		DropReached *reached = lfirst(lc);
 		ObjectAddress *object = &reached->object;
-		char	   *name = reached->owned || drop_is_data(object) ? NULL : drop_name(c, object);
-		LintCascade *cascade = lint_alloc(c->lint, sizeof(LintCascade));
+		LintCascade *cascade = drop_add_cascade(c, reached->owned || drop_is_data(object) ? NULL :
+												drop_name(c, object));
 
 		cascade->object = *object;
-		cascade->name = name == NULL ? NULL : lint_strdup(c->lint, name);
 		cascade->used = drop_is_used(object);
-		cascade->statement = c->lint->statement;
 		if (object->classId == RelationRelationId && object->objectSubId == 0)
 			cascade->rel = lint_relation_by_oid(c->lint, object->objectId);
 		else if (object->classId == ConstraintRelationId)
 			drop_note_constraint(c, cascade, object->objectId);
-		c->lint->cascades = lint_append(c->lint, c->lint->cascades, cascade);
+	}
+}
+
+/* The same of what the script has made itself: no code uses it yet. */
+static void
+drop_note_uses(LintCheck *c, List *victims)
+{
+	List	   *relations = NIL;
+	ListCell   *lc;
+
+	foreach(lc, victims)
+	{
+		const ObjectAddress *object = &((DropReached *) lfirst(lc))->object;
+		LintRelation *rel = object->classId != RelationRelationId || object->objectSubId != 0 ? NULL :
+			lint_relation_by_oid(c->lint, object->objectId);
+
+		if (rel != NULL)
+			relations = lappend(relations, rel);
+	}
+	foreach(lc, drop_keys(c))
+	{
+		LintForeignKey *key = lfirst(lc);
+		LintCascade *cascade = drop_add_cascade(c, drop_key_name(c, key));
+
+		cascade->key_of = key->rel;
+		cascade->key = key->constraint;
+	}
+	foreach(lc, lint_uses_of_dropped(c, relations, true))
+	{
+		LintUse    *use = lfirst(lc);
+		LintCascade *cascade = drop_add_cascade(c, lint_use_name(c->lint, use));
+
+		cascade->use = use;
+		cascade->rel = lint_use_relation(use);
+		cascade->used = lint_is_old(cascade->rel);
 	}
 }
 
@@ -773,6 +860,7 @@ check_cascade(LintCheck *c)
 {
 	DropBehavior behavior;
 	List	   *targets;
+	List	   *victims = NIL;
 
 	if (c->node == NULL)
 	{
@@ -784,8 +872,12 @@ check_cascade(LintCheck *c)
 		return;
 	targets = drop_targets(c);
 	if (targets != NIL)
-		drop_note(c, drop_victims(c, targets, c->cmd == NULL &&
-								  castNode(DropStmt, c->node)->removeType == OBJECT_SCHEMA));
+	{
+		victims = drop_victims(c, targets, c->cmd == NULL &&
+							   castNode(DropStmt, c->node)->removeType == OBJECT_SCHEMA);
+		drop_note(c, victims);
+	}
+	drop_note_uses(c, victims);
 }
 
 const LintRule lint_rules_drop[] = {

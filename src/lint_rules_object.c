@@ -403,7 +403,11 @@ check_drop_trigger(LintCheck *c)
 	{
 		LintCascade *cascade = lfirst(lc);
 
-		if (cascade->statement == c->lint->statement && cascade->object.classId == TriggerRelationId)
+		if (cascade->statement != c->lint->statement)
+			continue;
+		if (cascade->use != NULL && lint_use_is_trigger(cascade->use))
+			lint_find(c, lint_use_table(cascade->use), AccessExclusiveLock, cascade->name);
+		else if (cascade->object.classId == TriggerRelationId)
 			lint_find(c, lint_table_with(c->lint, &cascade->object), AccessExclusiveLock, cascade->name);
 	}
 	if (((DropStmt *) c->node)->removeType != OBJECT_TRIGGER)

@@ -404,6 +404,23 @@ is_dropped_too(LintCheck *c, LintRelation *rel)
 	return false;
 }
 
+/* Whether the script has dropped a foreign key of the catalogs, or its table. */
+static bool
+is_dropped_key(LintCheck *c, Oid table, Oid key)
+{
+	LintRelation *rel = lint_relation_by_oid(c->lint, table);
+	ListCell   *lc;
+
+	foreach(lc, rel == NULL ? NIL : lint_constraints(c->lint, rel))
+	{
+		const LintConstraint *con = lfirst(lc);
+
+		if (con->oid == key)
+			return con->gone;
+	}
+	return true;
+}
+
 static void
 find_referenced(LintCheck *c, Oid oid, LintRelation *rel, const char *how)
 {
@@ -445,6 +462,8 @@ check_drop(LintCheck *c)
 				continue;
 			other = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
 			ReleaseSysCache(tuple);
+			if (is_dropped_key(c, other, lfirst_oid(key)))
+				continue;
 			find_referenced(c, other, rel, "it refers to");
 		}
 	}

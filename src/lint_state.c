@@ -313,6 +313,8 @@ state_attach(Lint *lint, LintRelation *parent, LintRelation *child)
 		return;
 	child->detached = false;
 	parent->attached = lint_append(lint, parent->attached, child);
+	if (parent->relkind != RELKIND_PARTITIONED_TABLE)
+		lint_use_parent(lint, child, parent);
 }
 
 /* DETACH PARTITION, NO INHERIT */
@@ -323,7 +325,17 @@ state_detach(Lint *lint, LintRelation *parent, LintRelation *child)
 		return;
 	child->detached = true;
 	parent->attached = list_delete_ptr(parent->attached, child);
+	lint_use_end_parent(child, parent);
 	lint_size_changes(lint, child);
+}
+
+static void
+state_use_default(Lint *lint, LintRelation *rel, ColumnDef *def)
+{
+	Constraint *con = lint_constraint_of(def, CONSTR_DEFAULT);
+
+	if (con != NULL)
+		lint_use_expression(lint, OBJECT_DEFAULT, rel, def->colname, con->raw_expr);
 }
 
 /* What one part of an ALTER TABLE does. */
@@ -339,13 +351,16 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			/* Otherwise it isn't there, or the statement fails. */
 			column = rel->is_new || !cmd->missing_ok ? NULL :
 				lint_column(lint, rel, ((ColumnDef *) cmd->def)->colname);
-			if (column == NULL || column->is_new)
-				state_add_column(lint, rel, castNode(ColumnDef, cmd->def));
+			if (column != NULL && !column->is_new)
+				break;
+			state_add_column(lint, rel, castNode(ColumnDef, cmd->def));
+			state_use_default(lint, rel, castNode(ColumnDef, cmd->def));
 			break;
 		case AT_DropColumn:
 			column = lint_column(lint, rel, cmd->name);
 			if (column != NULL)
 				lint_column_drop(lint, rel, column);
+			lint_use_end(OBJECT_DEFAULT, rel, cmd->name);
 			break;
 		case AT_AddConstraint:
 			state_add_constraint(lint, rel, castNode(Constraint, cmd->def), NIL);
@@ -398,6 +413,8 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 				column->has_default = cmd->def != NULL;
 				column->new_default = true;
 			}
+			lint_use_end(OBJECT_DEFAULT, rel, cmd->name);
+			lint_use_expression(lint, OBJECT_DEFAULT, rel, cmd->name, cmd->def);
 			break;
 		case AT_AlterColumnType:
 			column = lint_column(lint, rel, cmd->name);
@@ -497,6 +514,7 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 		{
 			state_add_column(lint, rel, (ColumnDef *) element);
 			state_note_labels(lint, rel, ((ColumnDef *) element)->typeName);
+			state_use_default(lint, rel, (ColumnDef *) element);
 		}
 		else if (IsA(element, TableLikeClause))
 			rel->open_columns = true;
@@ -508,6 +526,8 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 	}
 	if (stmt->partbound != NULL)
 		lint_hold(lint, lint_relation(lint, linitial(stmt->inhRelations)), AccessExclusiveLock);
+	foreach(lc, stmt->partbound == NULL ? stmt->inhRelations : NIL)
+		lint_use_parent(lint, rel, lint_relation(lint, lfirst(lc)));
 }
 
 /*
@@ -525,8 +545,10 @@ state_drop_relation(Lint *lint, LintRelation *rel)
 	{
 		LintForeignKey *key = lfirst(lc);
 
-		if (key->other == rel || key->rel == rel)
-			key->constraint->gone = true;
+		if ((key->other != rel && key->rel != rel) || key->constraint->gone)
+			continue;
+		key->constraint->gone = true;
+		lint_hold(lint, key->other == rel ? key->rel : key->other, AccessExclusiveLock);
 	}
 	if (rel->is_new || (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE))
 		return;
@@ -564,6 +586,7 @@ state_drop(Lint *lint, DropStmt *stmt)
 		case OBJECT_FDW:
 		case OBJECT_LANGUAGE:
 		case OBJECT_PUBLICATION:
+		case OBJECT_EXTENSION:
 			lint_note_drop(lint, stmt);
 			return;
 		case OBJECT_FUNCTION:
@@ -628,6 +651,8 @@ state_cascade(Lint *lint)
 			cascade->key->gone = true;
 			lint_hold(lint, cascade->key_of, AccessExclusiveLock);
 		}
+		else if (cascade->use != NULL)
+			lint_use_drop(lint, cascade->use);
 		else
 			lint_object_cascade(lint, &cascade->object);
 	}
@@ -722,6 +747,8 @@ lint_follow(Lint *lint, Node *node)
 					rel->open_columns = true;
 					rel->filled = !stmt->into->skipData;
 				}
+				if (rel != NULL && rel->relkind == RELKIND_MATVIEW)
+					lint_use_query(lint, rel, stmt->query);
 				break;
 			}
 		case T_ViewStmt:
@@ -729,9 +756,11 @@ lint_follow(Lint *lint, Node *node)
 			rel = !((ViewStmt *) node)->replace ? NULL :
 				lint_relation_to_make(lint, ((ViewStmt *) node)->view);
 			if (rel == NULL || rel->relkind != RELKIND_VIEW)
-				lint_relation_make(lint, ((ViewStmt *) node)->view, RELKIND_VIEW);
+				rel = lint_relation_make(lint, ((ViewStmt *) node)->view, RELKIND_VIEW);
 			else
 				rel->replaced = true;
+			if (rel != NULL)
+				lint_use_query(lint, rel, ((ViewStmt *) node)->query);
 			break;
 		case T_CreateSeqStmt:
 			if (!((CreateSeqStmt *) node)->if_not_exists ||
@@ -807,16 +836,19 @@ lint_follow(Lint *lint, Node *node)
 				rel->policies = lint_append(lint, rel->policies,
 											lint_strdup(lint, ((CreatePolicyStmt *) node)->policy_name));
 			lint_hold(lint, rel, AccessExclusiveLock);
+			lint_use_part(lint, node);
 			break;
 		case T_CreateTrigStmt:
 			lint_hold(lint, lint_relation(lint, ((CreateTrigStmt *) node)->relation),
 					  ShareRowExclusiveLock);
 			lint_follow_replace(lint, node);
+			lint_use_part(lint, node);
 			break;
 		case T_RuleStmt:
 			lint_hold(lint, lint_relation(lint, ((RuleStmt *) node)->relation),
 					  AccessExclusiveLock);
 			lint_follow_replace(lint, node);
+			lint_use_part(lint, node);
 			break;
 		case T_AlterPolicyStmt:
 			lint_hold(lint, lint_relation(lint, ((AlterPolicyStmt *) node)->table),

@@ -98,6 +98,20 @@ lint_type_rename(Lint *lint, List *names, Oid type, const char *schema, const ch
 	lint_path_reset(lint);
 }
 
+/* Whether the script has given a type of the catalogs another name or schema. */
+bool
+lint_type_is_moved(Lint *lint, Oid type)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint->renamed_types)
+	{
+		if (((LintRenamedType *) lfirst(lc))->type == type)
+			return true;
+	}
+	return false;
+}
+
 /* What a name means by the script's renames; NULL: they say nothing of it. */
 static LintRenamedType *
 type_renamed(Lint *lint, const TypeName *name)
@@ -221,6 +235,16 @@ lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod)
 		kept->type = *type;
 	}
 	return true;
+}
+
+/* The same without modifiers; InvalidOid: there is none (yet). */
+Oid
+lint_type_oid(Lint *lint, TypeName *name)
+{
+	Oid			type;
+	int32		typmod;
+
+	return lint_type(lint, name, &type, &typmod) ? type : InvalidOid;
 }
 
 /* Whether a type that lint_type() has found is neither a domain nor has a default. */
