@@ -192,9 +192,9 @@ lint_compare_watches(const void *a, const void *b)
 static int
 lint_node_place(int node)
 {
-	const int	first = (int) LINT_AFTER_STATEMENT;
+	const int	first = (int) LINT_BEFORE_STATEMENT;
 
-	return node < first ? Min(node, LINT_NODES - 5) : LINT_NODES - 4 + node - first;
+	return node < first ? Min(node, LINT_NODES - 6) : LINT_NODES - 5 + node - first;
 }
 
 static void
@@ -488,6 +488,21 @@ lint_look_at_typed_tables(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
 	}
 }
 
+/* A transaction ends between statements: locks are gone, names are settled. */
+static void
+lint_cut(Lint *lint)
+{
+	lint->inherit = false;
+	lint->only = NULL;
+	lint_ask_besides(lint, LINT_END_OF_STEP);
+	lint->renames = NIL;
+	lint->column_renames = NIL;
+	lint->held = NIL;
+	lint_relations_commit(lint);
+	lint_session_end_of_step(lint);
+	lint->step++;
+}
+
 /* Asks the rules about a statement, then lets the state follow. */
 static void
 lint_look(Lint *lint, Node *node)
@@ -507,6 +522,15 @@ lint_look(Lint *lint, Node *node)
 	c.lint = lint;
 	c.node = node;
 	c.rel = lint_relation(lint, target);
+	lint->cuts = false;
+	if (lint->labels != NIL)
+		lint_ask(lint, LINT_BEFORE_STATEMENT, LINT_ANY, &c);
+	if (lint->cuts)
+	{
+		lint->stepwise = true;
+		lint_cut(lint);
+		c.rel = lint_relation(lint, target);
+	}
 	lint->only = target != NULL && !target->inh ? c.rel : NULL;
 	lint->inherit = target != NULL && target->inh &&
 		(IsA(node, AlterTableStmt) || IsA(node, UpdateStmt) || IsA(node, DeleteStmt));
@@ -521,7 +545,7 @@ lint_look(Lint *lint, Node *node)
 	else
 		lint_ask(lint, nodeTag(node), IsA(node, DropStmt) ? (int) ((DropStmt *) node)->removeType :
 				 IsA(node, RenameStmt) ? (int) ((RenameStmt *) node)->renameType : LINT_ANY, &c);
-	if (lint->slow || lint->labels != NIL || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
+	if (lint->slow || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
 		lint_ask(lint, LINT_AFTER_STATEMENT, LINT_ANY, &c);
 	lint_guarded(lint, lint_after, &c);
 }
@@ -557,21 +581,6 @@ lint_is_idle(Lint *lint, Node *node)
 		default:
 			return false;
 	}
-}
-
-/* A transaction ends between statements: locks are gone, names are settled. */
-static void
-lint_cut(Lint *lint)
-{
-	lint->inherit = false;
-	lint->only = NULL;
-	lint_ask_besides(lint, LINT_END_OF_STEP);
-	lint->renames = NIL;
-	lint->column_renames = NIL;
-	lint->held = NIL;
-	lint_relations_commit(lint);
-	lint_session_end_of_step(lint);
-	lint->step++;
 }
 
 /*

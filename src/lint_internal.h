@@ -41,6 +41,7 @@ typedef struct LintColumn
 	bool		new_default;	/* the script has changed or dropped it */
 	char		generated;		/* as attgenerated */
 	bool		is_new;			/* added by this script */
+	int			renamed_step;	/* renamed in this step, from 1; 0: not */
 } LintColumn;
 
 /* A CHECK that compares a column with a number, whatever the number. */
@@ -368,6 +369,7 @@ struct Lint
 	int			block_runs;		/* ... this many statements are, SET not counted */
 	List	   *outside;		/* LintOutside: of them */
 	bool		slow;			/* this statement reads or writes much */
+	bool		cuts;			/* run ends the transaction before it */
 	bool		inherit;		/* it means the children of its tables too */
 	LintRelation *only;			/* its table, where it says ONLY; NULL */
 	LOCKMODE	alter_lock;		/* of an ALTER TABLE with all its parts */
@@ -473,9 +475,10 @@ typedef enum LintScale
 } LintScale;
 
 /* Nodes that no statement has: when a rule is asked besides. */
-#define LINT_AFTER_STATEMENT	((NodeTag) 65001)
-#define LINT_END_OF_STEP		((NodeTag) 65002)
-#define LINT_END_OF_SCRIPT		((NodeTag) 65003)
+#define LINT_BEFORE_STATEMENT	((NodeTag) 65001)
+#define LINT_AFTER_STATEMENT	((NodeTag) 65002)
+#define LINT_END_OF_STEP		((NodeTag) 65003)
+#define LINT_END_OF_SCRIPT		((NodeTag) 65004)
 
 #define LINT_ANY	(-1)
 

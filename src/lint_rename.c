@@ -44,13 +44,10 @@ static void
 rename_note_column(Lint *lint, LintRelation *rel, LintColumn *column)
 {
 	LintRename *rename;
-	ListCell   *lc;
 
-	foreach(lc, lint->column_renames)
-	{
-		if (((LintRename *) lfirst(lc))->column == column)
-			return;
-	}
+	if (column->renamed_step == lint->step + 1)
+		return;
+	column->renamed_step = lint->step + 1;
 	if (!lint_is_old(rel) || rel->relkind == RELKIND_COMPOSITE_TYPE || column->is_new)
 		return;
 	rename = lint_alloc(lint, sizeof(LintRename));

@@ -397,10 +397,12 @@ functions_naming(Lint *lint, const char *word, const char *also)
 
 /* Whether a column has taken the name that another one gave up in this step. */
 static bool
-takes_over_column(LintCheck *c, const LintRename *rename)
+takes_over_column(LintCheck *c, const LintRename *rename, const LintNames *old_names)
 {
 	ListCell   *lc;
 
+	if (!lint_names_may_have(old_names, rename->column->name))
+		return false;
 	foreach(lc, c->lint->column_renames)
 	{
 		const LintRename *other = lfirst(lc);
@@ -415,15 +417,18 @@ takes_over_column(LintCheck *c, const LintRename *rename)
 static void
 check_rename_column(LintCheck *c)
 {
+	LintNames	old_names = {0};
 	ListCell   *lc;
 
+	foreach(lc, c->lint->column_renames)
+		lint_names_add(c->lint, &old_names, ((LintRename *) lfirst(lc))->name);
 	foreach(lc, c->lint->column_renames)
 	{
 		LintRename *rename = lfirst(lc);
 		char	   *functions;
 
 		/* Another column has the name by now: the successor, or itself. */
-		if (rename->rel->gone || rename->column->name == NULL || takes_over_column(c, rename) ||
+		if (rename->rel->gone || rename->column->name == NULL || takes_over_column(c, rename, &old_names) ||
 			lint_column(c->lint, rename->rel, rename->name) != NULL)
 			continue;
 		functions = functions_naming(c->lint, rename->name, rename->rel->name);

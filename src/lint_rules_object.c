@@ -346,12 +346,9 @@ static void
 check_enum_use(LintCheck *c)
 {
 	LabelWalk	any = {0};
-	bool		used = false;
 	ListCell   *lc;
 
 	/* Many new values and many rows: most statements have none of them. */
-	if (c->lint->labels == NIL)
-		return;
 	any.c = c;
 	(void) statement_uses_label(&any, c->node, c->rel);
 	if (!any.seen)
@@ -376,12 +373,8 @@ check_enum_use(LintCheck *c)
 			continue;
 		lint_find(c, c->rel, NoLock, psprintf("'%s' of enum %s is used in the transaction that adds it",
 											  type->label, type->name));
-		used = true;
+		c->lint->cuts = true;
 	}
-
-	/* What was added before it is committed by then, for all that comes later. */
-	foreach(lc, used ? c->lint->labels : NIL)
-		((LintType *) lfirst(lc))->made_step = -1;
 }
 
 /* ---- triggers */
@@ -762,7 +755,7 @@ const LintRule lint_rules_object[] = {
 	{"enum-rename-value", LINT_ALWAYS_ERROR, {{T_AlterEnumStmt, LINT_ANY}}, check_enum_rename,
 		"code that runs still uses the old value",
 	"ADD VALUE, move code and rows over, and leave the old value alone."},
-	{"enum-add-value-use-same-tx", LINT_ALWAYS_WARNING, {{LINT_AFTER_STATEMENT, LINT_ANY}}, check_enum_use,
+	{"enum-add-value-use-same-tx", LINT_ALWAYS_WARNING, {{LINT_BEFORE_STATEMENT, LINT_ANY}}, check_enum_use,
 		"the server refuses that, so that tapmig.run ends the transaction before it, and tapmig.apply refuses the script",
 	"Use the value in a later script."},
 	{"create-trigger", LINT_HOLD, {{T_CreateTrigStmt, LINT_ANY}}, check_create_trigger,
