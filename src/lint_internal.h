@@ -553,6 +553,11 @@ extern void lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column);
 extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
 
+/* lint_drop.c */
+extern void lint_follow_drop(Lint *lint, DropStmt *stmt);
+extern void lint_follow_cascade(Lint *lint);
+extern void lint_follow_discard(Lint *lint);
+
 /* lint_index.c: what a script does to indexes */
 extern LintIndex *lint_index_add(Lint *lint, LintRelation *rel, const char *name,
 								 bool unique, bool partial, List *keys);
@@ -729,6 +734,9 @@ extern bool lint_not_null_proven(Lint *lint, LintRelation *rel, LintColumn *colu
 extern bool lint_partition_qual(Lint *lint, LintRelation *parent,
 								LintRelation *child, PartitionBoundSpec *bound,
 								bool of_default, List **result);
+
+/* lint_rules_type.c */
+extern List *lint_tables_by_keys(Lint *lint, LintRelation *rel, const char *column, List **names);
 
 /* lint_rules_drop.c */
 extern char *lint_drop_refused_by(LintCheck *c);

@@ -279,23 +279,35 @@ find_key(LintCheck *c, LintRelation *other, const char *name)
 										   other : c->rel)));
 }
 
-static void
-check_key(LintCheck *c)
+/*
+ * The other tables of a column's foreign keys, in both directions; names (may be
+ * NULL): of the keys, likewise. In the current context.
+ */
+List *
+lint_tables_by_keys(Lint *lint, LintRelation *rel, const char *column_name, List **names)
 {
-	TypeChange	change;
+	LintColumn *column = lint_column(lint, rel, column_name);
+	List	   *tables = NIL;
 	ListCell   *lc;
 
-	if (!type_change(c, &change) || !change.rewrites)
-		return;
-	foreach(lc, lint_constraints(c->lint, c->rel))
+	if (column == NULL || (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE))
+		return NIL;
+	foreach(lc, lint_constraints(lint, rel))
 	{
 		LintConstraint *con = lfirst(lc);
+		LintRelation *other;
 
-		if (con->type == CONSTRAINT_FOREIGN && !con->gone && con->name != NULL &&
-			list_member_int(con->keys, change.column->attnum))
-			find_key(c, lint_relation_by_oid(c->lint, con->other_table), con->name);
+		if (con->type != CONSTRAINT_FOREIGN || con->gone || con->name == NULL ||
+			!list_member_int(con->keys, column->attnum))
+			continue;
+		other = OidIsValid(con->other_table) ? lint_relation_by_oid(lint, con->other_table) : NULL;
+		if (other == NULL && con->is_new)
+			continue;
+		tables = lappend(tables, other);
+		if (names != NULL)
+			*names = lappend(*names, con->name);
 	}
-	foreach(lc, lint_keys_to(c->lint, c->rel))
+	foreach(lc, OidIsValid(rel->oid) ? lint_keys_to(lint, rel) : NIL)
 	{
 		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
 		LintRelation *other;
@@ -303,12 +315,53 @@ check_key(LintCheck *c)
 
 		if (!HeapTupleIsValid(tuple))
 			continue;
-		other = lint_relation_by_oid(c->lint, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
-		con = other == NULL || other->gone || other == c->rel ? NULL :
-			lint_constraint(c->lint, other, NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
+		other = lint_relation_by_oid(lint, ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid);
+		con = other == NULL || other->gone || other == rel ? NULL :
+			lint_constraint(lint, other, NameStr(((Form_pg_constraint) GETSTRUCT(tuple))->conname));
 		ReleaseSysCache(tuple);
-		if (con != NULL && list_member_int(con->other_keys, change.column->attnum))
-			find_key(c, other, con->name);
+		if (con == NULL || !list_member_int(con->other_keys, column->attnum))
+			continue;
+		tables = lappend(tables, other);
+		if (names != NULL)
+			*names = lappend(*names, con->name);
+	}
+	return tables;
+}
+
+static void
+check_key(LintCheck *c)
+{
+	TypeChange	change;
+	List	   *names = NIL;
+	ListCell   *table;
+	ListCell   *name;
+
+	if (!type_change(c, &change) || !change.rewrites)
+		return;
+	forboth(table, lint_tables_by_keys(c->lint, c->rel, c->cmd->name, &names), name, names)
+		find_key(c, lfirst(table), lfirst(name));
+}
+
+/* Without a rewrite the keys are made anew too, though nothing is read. */
+static void
+check_key_lock(LintCheck *c)
+{
+	TypeChange	change;
+	Oid			type;
+	int32		typmod;
+	List	   *names = NIL;
+	ListCell   *table;
+	ListCell   *name;
+
+	if ((type_change(c, &change) && change.rewrites) ||
+		!lint_type(c->lint, castNode(ColumnDef, c->cmd->def)->typeName, &type, &typmod))
+		return;
+	c->lint->inherit = false;
+	forboth(table, lint_tables_by_keys(c->lint, c->rel, c->cmd->name, &names), name, names)
+	{
+		if (lfirst(table) != NULL && lfirst(table) != c->rel)
+			lint_find(c, lfirst(table), AccessExclusiveLock,
+					  psprintf("foreign key %s", (char *) lfirst(name)));
 	}
 }
 
@@ -521,6 +574,9 @@ const LintRule lint_rules_type[] = {
 	{"alter-type-fk-recheck", LINT_SCAN, {ON_TYPE}, check_key,
 		"while a foreign key of the column is checked again",
 	"A new column on both sides, with a key of its own, instead of the old ones."},
+	{"alter-type-fk-recheck", LINT_HOLD, {ON_TYPE}, check_key_lock,
+		"to make a foreign key anew, though another table is altered: reads and writes wait until the transaction ends",
+	"Keep it in a script of its own."},
 	{"alter-type-dependent-objects", LINT_ALWAYS_ERROR,
 		{ON_TYPE, {T_AlterTableStmt, AT_AddColumn}, {T_AlterTableStmt, AT_DropColumn}, {T_AlterTableStmt, AT_DropConstraint},
 		{T_DropStmt, LINT_ANY}}, check_dependents,

@@ -338,6 +338,32 @@ state_use_default(Lint *lint, LintRelation *rel, ColumnDef *def)
 		lint_use_expression(lint, OBJECT_DEFAULT, rel, def->colname, con->raw_expr);
 }
 
+/* ALTER COLUMN TYPE: its foreign keys are dropped and made anew. */
+static void
+state_alter_type(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
+{
+	TypeName   *name = ((ColumnDef *) cmd->def)->typeName;
+	LintColumn *column = lint_column(lint, rel, cmd->name);
+	Oid			type;
+	int32		typmod;
+	ListCell   *lc;
+
+	if (column == NULL)
+		return;
+
+	/* Unknown until proven otherwise. */
+	column->type = InvalidOid;
+	if (!lint_type(lint, name, &type, &typmod))
+		return;
+	foreach(lc, lint_tables_by_keys(lint, rel, cmd->name, NULL))
+		lint_hold(lint, lfirst(lc), AccessExclusiveLock);
+	if (rel->is_new)
+		return;
+	column->type = type;
+	column->typmod = typmod;
+	column->collation = lint_type_collation(lint, name, type);
+}
+
 /* What one part of an ALTER TABLE does. */
 void
 lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
@@ -417,22 +443,7 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			lint_use_expression(lint, OBJECT_DEFAULT, rel, cmd->name, cmd->def);
 			break;
 		case AT_AlterColumnType:
-			column = lint_column(lint, rel, cmd->name);
-			if (column != NULL && !rel->is_new)
-			{
-				Oid			type;
-				int32		typmod;
-
-				/* Unknown until proven otherwise. */
-				column->type = InvalidOid;
-				if (lint_type(lint, ((ColumnDef *) cmd->def)->typeName, &type, &typmod))
-				{
-					column->type = type;
-					column->typmod = typmod;
-					column->collation = lint_type_collation(lint, ((ColumnDef *) cmd->def)->typeName,
-															type);
-				}
-			}
+			state_alter_type(lint, rel, cmd);
 			break;
 		case AT_EnableRowSecurity:
 			rel->rls_since = lint->statement + 1;
@@ -530,134 +541,6 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 		lint_use_parent(lint, rel, lint_relation(lint, lfirst(lc)));
 }
 
-/*
- * A relation is dropped, with its indexes, partitions and foreign keys, for which
- * the tables that these refer to are locked.
- */
-static void
-state_drop_relation(Lint *lint, LintRelation *rel)
-{
-	ListCell   *lc;
-
-	lint_hold(lint, rel, AccessExclusiveLock);
-	lint_index_drop_all(lint, rel);
-	foreach(lc, lint->foreign_keys)
-	{
-		LintForeignKey *key = lfirst(lc);
-
-		if ((key->other != rel && key->rel != rel) || key->constraint->gone)
-			continue;
-		key->constraint->gone = true;
-		lint_hold(lint, key->other == rel ? key->rel : key->other, AccessExclusiveLock);
-	}
-	if (rel->is_new || (rel->relkind != RELKIND_RELATION && rel->relkind != RELKIND_PARTITIONED_TABLE))
-		return;
-	foreach(lc, lint_constraints(lint, rel))
-	{
-		LintConstraint *con = lfirst(lc);
-
-		if (con->type == CONSTRAINT_FOREIGN && !con->gone && OidIsValid(con->other_table) &&
-			con->other_table != rel->oid)
-			lint_hold(lint, lint_relation_by_oid(lint, con->other_table), AccessExclusiveLock);
-	}
-	foreach(lc, rel->relkind == RELKIND_PARTITIONED_TABLE ? lint_children(lint, rel) : NIL)
-	{
-		LintRelation *part = lint_relation_by_oid(lint, lfirst_oid(lc));
-
-		if (part == NULL || part->gone)
-			continue;
-		lint_hold(lint, part, AccessExclusiveLock);
-		lint_index_drop_all(lint, part);
-		lint_relation_drop(lint, part);
-	}
-}
-
-static void
-state_drop(Lint *lint, DropStmt *stmt)
-{
-	ListCell   *lc;
-
-	switch (stmt->removeType)
-	{
-		case OBJECT_TYPE:
-		case OBJECT_DOMAIN:
-		case OBJECT_COLLATION:
-		case OBJECT_FOREIGN_SERVER:
-		case OBJECT_FDW:
-		case OBJECT_LANGUAGE:
-		case OBJECT_PUBLICATION:
-		case OBJECT_EXTENSION:
-			lint_note_drop(lint, stmt);
-			return;
-		case OBJECT_FUNCTION:
-		case OBJECT_PROCEDURE:
-		case OBJECT_ROUTINE:
-		case OBJECT_AGGREGATE:
-			lint_note_drop(lint, stmt);
-			lint_function_follow(lint, (Node *) stmt);
-			return;
-		default:
-			break;
-	}
-	foreach(lc, stmt->objects)
-	{
-		LintRelation *rel;
-
-		switch (stmt->removeType)
-		{
-			case OBJECT_TABLE:
-			case OBJECT_VIEW:
-			case OBJECT_MATVIEW:
-			case OBJECT_SEQUENCE:
-			case OBJECT_FOREIGN_TABLE:
-			case OBJECT_INDEX:
-				rel = lint_relation_named(lint, lfirst(lc));
-				if (rel == NULL)
-					break;
-				if (stmt->removeType == OBJECT_INDEX)
-					lint_index_drop(lint, rel);
-				else
-					state_drop_relation(lint, rel);
-				if (!rel->gone)
-					lint_relation_drop(lint, rel);
-				lint_size_changes(lint, rel);
-				break;
-			case OBJECT_POLICY:
-			case OBJECT_RULE:
-			case OBJECT_TRIGGER:
-				lint_drop_part(lint, stmt->removeType, lfirst(lc));
-				break;
-			case OBJECT_SCHEMA:
-				lint_schema_drop(lint, strVal(lfirst(lc)));
-				break;
-			default:
-				break;
-		}
-	}
-}
-
-/* What went by CASCADE; drop-cascade has noted it. */
-static void
-state_cascade(Lint *lint)
-{
-	for (int i = list_length(lint->cascades) - 1; i >= 0; i--)
-	{
-		LintCascade *cascade = list_nth(lint->cascades, i);
-
-		if (cascade->statement != lint->statement)
-			break;
-		if (cascade->key != NULL)
-		{
-			cascade->key->gone = true;
-			lint_hold(lint, cascade->key_of, AccessExclusiveLock);
-		}
-		else if (cascade->use != NULL)
-			lint_use_drop(lint, cascade->use);
-		else
-			lint_object_cascade(lint, &cascade->object);
-	}
-}
-
 /* SELECT ... INTO; of the others the settings only. */
 static void
 state_select(Lint *lint, SelectStmt *stmt)
@@ -702,20 +585,6 @@ state_has_label(Lint *lint, AlterEnumStmt *stmt)
 	return lint_type(lint, makeTypeNameFromNameList(stmt->typeName), &type, &typmod) &&
 		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
 							  CStringGetDatum(stmt->newVal));
-}
-
-static void
-state_discard_temp(Lint *lint)
-{
-	ListCell   *lc;
-
-	foreach(lc, lint_relations(lint))
-	{
-		LintRelation *rel = lfirst(lc);
-
-		if (rel->persistence == RELPERSISTENCE_TEMP && !rel->gone)
-			lint_relation_drop(lint, rel);
-	}
 }
 
 /* What a statement does; of ALTER TABLE: its lock, the rest was done before. */
@@ -777,16 +646,16 @@ lint_follow(Lint *lint, Node *node)
 				rel = lint_relation(lint, stmt->relation);
 				if (rel != NULL && !rel->is_new)
 					lint_hold(lint, rel, AlterTableGetLockLevel(stmt->cmds));
-				state_cascade(lint);
+				lint_follow_cascade(lint);
 				break;
 			}
 		case T_DropStmt:
 			/* What is in a schema has to be found before that is gone. */
 			if (((DropStmt *) node)->removeType == OBJECT_SCHEMA)
-				state_cascade(lint);
-			state_drop(lint, (DropStmt *) node);
+				lint_follow_cascade(lint);
+			lint_follow_drop(lint, (DropStmt *) node);
 			if (((DropStmt *) node)->removeType != OBJECT_SCHEMA)
-				state_cascade(lint);
+				lint_follow_cascade(lint);
 			break;
 		case T_RenameStmt:
 			lint_follow_rename(lint, (RenameStmt *) node);
@@ -808,7 +677,7 @@ lint_follow(Lint *lint, Node *node)
 				lint_follow_reset(lint, true);
 			if (((DiscardStmt *) node)->target == DISCARD_ALL ||
 				((DiscardStmt *) node)->target == DISCARD_TEMP)
-				state_discard_temp(lint);
+				lint_follow_discard(lint);
 			break;
 		case T_CreateEnumStmt:
 			lint_type_add(lint, ((CreateEnumStmt *) node)->typeName, NULL)->is_new = true;

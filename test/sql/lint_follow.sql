@@ -119,7 +119,7 @@ INSERT INTO cases (script, finds) VALUES
 	'3:alter-type-dependent-objects=error'),
 ('DROP VIEW holds_view; ALTER TABLE holds DROP p, DROP q, DROP r, DROP s; ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint', ''),
 ('DROP PUBLICATION lint_follow_pub; ALTER TABLE teams ALTER id TYPE int, ALTER name TYPE varchar',
-	''),
+	'2:alter-type-fk-recheck=warning'),
 ('DROP TABLE rows_of_teams; ALTER TABLE agents DROP CONSTRAINT to_team; ALTER TABLE teams ALTER id TYPE bigint',
 	'2:drop-constraint=warning 3:alter-type-rewrite=error'),
 ('ALTER TABLE agents DROP CONSTRAINT to_team; ALTER TABLE teams ALTER id TYPE bigint',
@@ -291,7 +291,31 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE SCHEMA new; CREATE TABLE new.t (id int); ALTER SCHEMA new RENAME TO newer; ALTER TABLE newer.t ADD CHECK (id > 0); DROP TABLE newer.t; CREATE TABLE newer.t (id int); ALTER TABLE newer.t ADD CHECK (id > 0)', ''),
 ('DROP TABLE lint_follow_a.agents; ALTER SCHEMA lint_follow_a RENAME TO b; CREATE INDEX ON b.agents (id); ALTER SCHEMA b RENAME TO lint_follow_a; CREATE INDEX ON lint_follow_a.rows (id)',
 	'2:rename-or-set-schema=error 4:rename-or-set-schema=error 5:index-create-not-concurrent=error'),
-('CREATE SCHEMA lint_follow_b; ALTER SCHEMA lint_follow_b RENAME TO lint_follow_c; DROP SCHEMA lint_follow_c', '');
+('CREATE SCHEMA lint_follow_b; ALTER SCHEMA lint_follow_b RENAME TO lint_follow_c; DROP SCHEMA lint_follow_c', ''),
+-- where a new value of an enum is used, run ends the transaction, and gives back what it has locked
+('ALTER TABLE boxes ADD x int; ALTER TYPE mood ADD VALUE ''b''; UPDATE moods SET mood = ''b''; CREATE INDEX ON boxes (name); UPDATE boxes SET x = 1',
+	'3:dml-without-where=warning 3:enum-add-value-use-same-tx=warning 4:index-create-not-concurrent=error 5:dml-without-where=warning 5:statement-after-write-block=notice'),
+('ALTER TABLE boxes ADD x int; ALTER TYPE mood ADD VALUE ''b''; UPDATE moods SET mood = ''a''; CREATE INDEX ON boxes (name)',
+	'3:dml-without-where=warning 3:statement-after-access-exclusive=warning 4:index-create-not-concurrent=error 4:index-in-tx-after-exclusive-lock=error'),
+('ALTER TYPE mood ADD VALUE ''b''; ALTER TYPE mood ADD VALUE ''c''; ALTER TABLE moods ADD CHECK (mood <> ''b''); ALTER TABLE moods ADD CHECK (mood <> ''c''); ALTER TABLE boxes ADD x int',
+	'3:check-not-not-valid=error 3:enum-add-value-use-same-tx=warning 4:check-not-not-valid=error 5:wide-lock-window=warning'),
+('CREATE TEMP TABLE passing (m mood) ON COMMIT DROP; ALTER TYPE mood ADD VALUE ''b''; SELECT ''b''::mood; CREATE INDEX ON boxes (name)',
+	'3:enum-add-value-use-same-tx=warning 4:index-create-not-concurrent=error'),
+-- its foreign keys are made anew with a column, though nothing is written or read
+('CREATE TABLE n (id int CONSTRAINT n_team REFERENCES teams); ALTER TABLE n ALTER id TYPE bigint; CREATE INDEX ON teams (name)',
+	'1:fk-locks-referenced-table=warning 1:fk-missing-index=notice 2:alter-type-fk-recheck=warning 3:index-create-not-concurrent=error 3:index-in-tx-after-exclusive-lock=error'),
+('ALTER TABLE moods ALTER id TYPE int; CREATE INDEX ON teams (name)',
+	'2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+-- a column with another name in each step
+('ALTER TABLE boxes RENAME name TO called; VACUUM boxes; ALTER TABLE boxes RENAME called TO known',
+	'1:rename-column=error 3:rename-column=error'),
+('ALTER TABLE boxes RENAME name TO called; ALTER TABLE boxes RENAME called TO known',
+	'1:rename-column=error'),
+('ALTER TABLE boxes RENAME name TO called; VACUUM boxes; ALTER TABLE boxes RENAME called TO x; ALTER TABLE boxes RENAME x TO called',
+	'1:rename-column=error'),
+-- the same finding but for its level
+('ALTER TABLE boxes ADD x int; UPDATE boxes SET x = 1; UPDATE boxes SET x = 1 WHERE id = 1; UPDATE boxes SET x = 1',
+	'2:ddl-and-backfill-same-tx=error 2:dml-without-where=warning 3:ddl-and-backfill-same-tx=warning 4:ddl-and-backfill-same-tx=error 4:dml-without-where=warning');
 SELECT n, script, finds AS expected, found
 FROM cases, LATERAL (SELECT coalesce(string_agg(statement || ':' || rule || '=' || level, ' ' ORDER BY statement, rule), '') AS found
 	FROM tapmig.lint(script)) AS f
