@@ -589,7 +589,11 @@ shape_parse_all(ShapeReader *reader)
 		script_obey_scanner_settings(s);
 		parsed = raw_parser(script_statement_text(script, i), RAW_PARSE_DEFAULT);
 		if (list_length(parsed) != 1)
-			elog(ERROR, "one statement of the script is %d to the parser", list_length(parsed));
+			ereport(ERROR,
+					(errcode(TAPMIG_ERRCODE_NOT_UNDERSTOOD),
+					 errmsg("one statement to psql would be %d to the server", list_length(parsed)),
+					 errdetail("A string ends before a command of psql and another begins on the next line: psql reads two strings, the server, which gets no command, reads one."),
+					 errhint("Write the command before the statement, or the strings as one.")));
 		shape_of_statement(reader, linitial_node(RawStmt, parsed)->stmt);
 		MemoryContextSwitchTo(old);
 		if (reader->visitor == NULL ||

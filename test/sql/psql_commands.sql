@@ -110,5 +110,11 @@ SELECT tapmig.apply('4_backslash', E'SELECT 1;\n\\\nSELECT 2;');
 SELECT tapmig.apply('4_backslash', E'SELECT 1 \\; SELECT 2;');
 SELECT tapmig.apply('4_backslash', E'SELECT 1;\n\\\\ SELECT 2;');
 
+-- A string that goes on behind a command: one to the server, whose end is another.
+SELECT tapmig.apply('5_string', $script$SELECT 1;
+SELECT E'a' \echo
+'x\'' ; SELECT 2 --'
+$script$);
+
 SELECT version FROM tapmig.schema_migrations WHERE track = 'psql_commands';
 SELECT to_regclass('psql_commands_there') IS NULL AS nothing_there;
