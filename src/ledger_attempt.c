@@ -123,6 +123,15 @@ attempt_read_array(HeapTuple tuple, TupleDesc desc, int column, Datum **elements
 	return n;
 }
 
+static bytea *
+attempt_no_fingerprint(void)
+{
+	bytea	   *result = palloc(VARHDRSZ);
+
+	SET_VARSIZE(result, VARHDRSZ);
+	return result;
+}
+
 /* The late ones are the last of all steps. */
 static void
 attempt_read_fingerprints(HeapTuple tuple, TupleDesc desc, LedgerProgress *progress)
@@ -136,9 +145,11 @@ attempt_read_fingerprints(HeapTuple tuple, TupleDesc desc, LedgerProgress *progr
 	if (n < 0 || n > n_main || n + n_late < progress->steps_done)
 		elog(ERROR, "attempt " INT64_FORMAT " has %d finished steps and %d fingerprints",
 			 progress->id, progress->steps_done, n_main + n_late);
-	progress->fingerprints = palloc(sizeof(bytea *) * Max(n + n_late, 1));
+	progress->fingerprints = palloc(sizeof(bytea *) * Max(Max(n + n_late, progress->steps), 1));
 	for (int i = 0; i < n + n_late; i++)
 		progress->fingerprints[i] = DatumGetByteaPCopy(i < n ? main[i] : late[i - n]);
+	for (int i = n + n_late; i < progress->steps; i++)
+		progress->fingerprints[i] = attempt_no_fingerprint();
 }
 
 static void
@@ -217,9 +228,8 @@ static Datum
 attempt_fingerprints(const LedgerProgress *progress, int from)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * Max(progress->steps - from, 1));
-	bytea	   *none = palloc(VARHDRSZ);
+	bytea	   *none = attempt_no_fingerprint();
 
-	SET_VARSIZE(none, VARHDRSZ);
 	for (int i = from; i < progress->steps; i++)
 		elements[i - from] = PointerGetDatum(progress->fingerprints[i] != NULL ?
 											 progress->fingerprints[i] : none);

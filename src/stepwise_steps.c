@@ -204,6 +204,39 @@ stepwise_is_unchanged(Stepwise *s, int step, bytea *fingerprint)
 }
 
 /*
+ * Cuts the script where an earlier attempt was cut. Behind the finished steps the
+ * text may be another one now: what had to run alone there does so again only
+ * where it is the same.
+ */
+static void
+stepwise_cut_again(Stepwise *s, const LedgerProgress *earlier, int cut)
+{
+	int			at = abs(cut) - 1;
+	int			step;
+	int			from;
+	int			to;
+
+	if (at >= s->request->script->n_statements)
+		return;
+
+	/* The step that the statement will be in, with the cut. */
+	step = s->shape->statements[at].step;
+	stepwise_range(s, step, &from, &to);
+	while (from < at && s->shape->statements[from].role != SHAPE_RUN)
+		from++;
+	if (from < at)
+		step++;
+	if (step > earlier->steps_done + 1)
+		return;
+	if (step > earlier->steps_done && cut < 0 &&
+		!(step <= earlier->steps &&
+		  request_same_bytes(stepwise_range_fingerprint(s, at, at + 1),
+							 earlier->fingerprints[step - 1])))
+		cut = at + 1;
+	stepwise_cut(s, cut);
+}
+
+/*
  * Takes over what an earlier attempt has done. Errors: TM001 where a finished
  * step's text is another one now.
  */
@@ -215,15 +248,8 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	if (earlier == NULL)
 		return;
 
-	/* Behind the finished steps the text may be another one now. */
 	for (int i = 0; i < earlier->n_cuts; i++)
-	{
-		int			at = abs(earlier->cuts[i]) - 1;
-
-		if (at < script->n_statements &&
-			s->shape->statements[at].step <= earlier->steps_done + 1)
-			stepwise_cut(s, earlier->cuts[i]);
-	}
+		stepwise_cut_again(s, earlier, earlier->cuts[i]);
 	for (int step = 1; step <= earlier->steps_done; step++)
 	{
 		if (!stepwise_is_unchanged(s, step, earlier->fingerprints[step - 1]))

@@ -75,4 +75,14 @@ for my $case ([ '10', 'CREATE UNIQUE INDEX CONCURRENTLY other_a ON other (a)', '
 }
 is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (111, 112)'), 2, 'and the mended one runs whole');
 
+# A block that had to run alone is mended into what cannot, there and behind it.
+sql_try($node, q{CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN BEGIN COMMIT; EXCEPTION WHEN division_by_zero THEN END; END'});
+is_error(run($node, '12', "INSERT INTO other VALUES (120);\nCALL commits();\n"), '2D000', undef, '12 fails in a block');
+$r = run($node, '12', "INSERT INTO other VALUES (120);\nCOPY other FROM stdin;\n121\n\\.\nINSERT INTO other VALUES (122);\n");
+is($r->{value}, 'applied', '12: COPY in its place') or diag $r->{message};
+is_error(run($node, '13', "INSERT INTO other VALUES (130);\nVACUUM other;\nSELECT 1;\nDO 'BEGIN COMMIT; END';\nSELECT 1/0;\n"), '22012', undef, '13 fails behind a block');
+is(attempt($node, '13')->{steps_done}, 4, '13: which is done');
+is(run($node, '13', "INSERT INTO other VALUES (130);\nVACUUM other;\nSELECT 1;\nDO 'BEGIN COMMIT; END';\nCOPY other FROM stdin;\n131\n\\.\n")->{value}, 'applied', '13: the rest is another one');
+is(rows_of($node, 'SELECT a, count(*) FROM other WHERE a BETWEEN 120 AND 139 GROUP BY 1 ORDER BY 1'), "120|1\n121|1\n122|1\n130|1\n131|1", 'each has run once');
+
 done_testing();
