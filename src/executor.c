@@ -386,6 +386,49 @@ executor_is_query(const char *command)
 }
 
 /*
+ * Whether a transaction was to be ended within a function: then the statement is
+ * refused wherever it runs. The context tells, where PL/pgSQL's is in English:
+ * what a block reaches by CALL or DO may end a transaction, and nothing else.
+ */
+static bool
+executor_is_within_query(const ErrorData *edata)
+{
+	static const char frame[] = "PL/pgSQL function ";
+	static const char own[] = "migration ";
+	const char *line = edata->context;
+	bool		innermost = true;
+
+	/* Behind the executor's own line it is about who called tapmig. */
+	while (line != NULL && strncmp(line, own, sizeof(own) - 1) != 0)
+	{
+		const char *end = strchr(line, '\n');
+		size_t		len = end != NULL ? (size_t) (end - line) : strlen(line);
+
+		if (strncmp(line, frame, sizeof(frame) - 1) == 0)
+		{
+			if (!innermost && strncmp(line + len - 8, " at CALL", 8) != 0 &&
+				strncmp(line + len - 6, " at DO", 6) != 0)
+				return true;
+			innermost = false;
+		}
+		line = end != NULL ? end + 1 : NULL;
+	}
+	return false;
+}
+
+/*
+ * Whether a statement that cannot run in a transaction block was run by a function
+ * or block, in which nothing is top level: there it is refused wherever that runs.
+ */
+static bool
+executor_is_never_top_level(const ErrorData *edata, const char *command)
+{
+	return edata->funcname != NULL &&
+		strcmp(edata->funcname, "PreventInTransactionBlock") == 0 &&
+		(executor_is_query(command) || strcmp(command, "DO") == 0 || strcmp(command, "CALL") == 0);
+}
+
+/*
  * Adds the next action to an error that PostgreSQL leaves without one, and
  * turns the server's own refusals of the transaction's shape into TM003.
  */
@@ -401,13 +444,21 @@ executor_help(const ExecutorState *state, ErrorData *edata)
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
 			if (strcmp(command, "SET") == 0)
 				return;
+			if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION &&
+				options->refusal != NULL && executor_is_never_top_level(edata, command))
+			{
+				if (edata->hint == NULL && !options->in_worker)
+					edata->hint = pstrdup("The server refuses it inside of DO, functions and EXECUTE: write the statement itself into the script.");
+				return;
+			}
 			/* FALLTHROUGH */
 		case ERRCODE_INVALID_TRANSACTION_TERMINATION:
 			if (edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION &&
-				options->refusal != NULL && executor_is_query(command))
+				options->refusal != NULL &&
+				(executor_is_query(command) || executor_is_within_query(edata)))
 			{
 				if (edata->hint == NULL && !options->in_worker)
-					edata->hint = pstrdup("A query cannot call what commits: make the function a procedure and CALL it, or write its statements into the script.");
+					edata->hint = pstrdup("A query or function cannot call what commits: make the function a procedure and CALL it, or write its statements into the script.");
 				return;
 			}
 			/* FALLTHROUGH */

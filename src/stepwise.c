@@ -608,9 +608,11 @@ stepwise_help(const Stepwise *s, ErrorData *edata)
 						s->resumed, next);
 
 	/* A statement that was alone and is refused all the same. */
-	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION ||
-		edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION)
+	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION)
 		next = psprintf("The server refuses it inside of DO, functions and EXECUTE: write the statement itself into the script. %s",
+						next);
+	if (edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION)
+		next = psprintf("The server refuses COMMIT and ROLLBACK in functions and queries, in blocks with EXCEPTION, and in procedures with SET or SECURITY DEFINER: take it out of these. %s",
 						next);
 	if (edata->hint != NULL && edata->hint[0] != '\0')
 		next = psprintf("%s%s %s", edata->hint,

@@ -78,8 +78,22 @@ is(run($node, '12', "CREATE INDEX IF NOT EXISTS corpse ON u (a);\n")->{value}, '
 	sql_try($node, "CREATE FUNCTION commits() RETURNS void LANGUAGE plpgsql AS 'BEGIN COMMIT; END'");
 	my $r = run($node, '22', "CREATE TABLE before_it (a int);\nSELECT commits();\n");
 	is_error($r, '2D000', undef, 'a function that commits, in a query');
-	like($r->{hint}, qr/^A query cannot call what commits: .* into the script\.$/, 'what to do');
+	like($r->{hint}, qr/^A query or function cannot call what commits: .* into the script\.$/, 'what to do');
 	is(sql_value($node, "SELECT to_regclass('before_it')"), undef, 'nothing is left');
+	for my $case ([ 'in a function of a block', "DO 'BEGIN PERFORM commits(); END'", '2D000', qr/^A query or function cannot call what commits/ ],
+		[ 'in an EXECUTE', 'DO $$BEGIN EXECUTE $x$DO $y$BEGIN COMMIT; END$y$ $x$; END$$', '2D000', qr/^A query or function cannot/ ],
+		[ 'VACUUM in a block', 'DO $$BEGIN EXECUTE $x$VACUUM u$x$; END$$', '25001', qr/^The server refuses it inside of DO, functions and EXECUTE: write/ ])
+	{
+		my ($name, $script, $sqlstate, $hint) = @$case;
+
+		$r = run($node, '22', "CREATE TABLE before_it (a int);\n$script;\n");
+		is_error($r, $sqlstate, undef, $name);
+		like($r->{context}, qr/^migration 22, statement 2 of 2, line 2: DO /m, "$name: its place");
+		like($r->{hint}, $hint, "$name: what to do");
+		is(sql_value($node, "SELECT to_regclass('before_it')"), undef, "$name: nothing is left");
+		my $attempt = attempt($node, '22');
+		is("$attempt->{outcome} $attempt->{sqlstate} $attempt->{line} $attempt->{steps_done}", "failed $sqlstate 2 0", "$name: the attempt");
+	}
 	sql_try($node, "CREATE PROCEDURE commits_too() LANGUAGE plpgsql AS 'BEGIN COMMIT; END'");
 	is(run($node, '22', "CREATE TABLE before_it (a int);\nCALL commits_too();\n")->{value}, 'applied', 'the advice works');
 
