@@ -24,8 +24,8 @@
  * fails by that. One that is no peer can so be cancelled by mistake (another
  * cluster makes a slot of that name here at that very time), but nothing of the
  * worker's fails then. And a slot's walsender goes with a statement that fails by
- * itself: left alone, it would finish a slot that nobody uses, and that keeps the
- * server's WAL for ever.
+ * itself: left alone, it would go on waiting and keep the slot's name, and could
+ * finish a slot that nobody uses, and that keeps the server's WAL for ever.
  */
 #include "postgres.h"
 
@@ -184,6 +184,8 @@ self_wait_look(void)
 
 	if (event != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE &&
 		(event & 0xFF000000) != PG_WAIT_EXTENSION)
+		return;
+	if (MyProc == NULL || MyBEEntry == NULL)
 		return;
 	peer = self_wait_find();
 	watch.looks = peer != 0 && peer == watch.seen ? watch.looks + 1 : 1;

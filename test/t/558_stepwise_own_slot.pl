@@ -99,7 +99,8 @@ is($writer->finish->{sqlstate}, '', 'and goes on then');
 $writer->close;
 has_failed('three in a ring', '010', 'sub');
 
-# Cancelled while it waits: the walsender must not finish the slot later.
+# Cancelled while it waits: the walsender ends too, it must not keep the slot's name,
+# nor finish the slot later.
 $writer = writer($node);
 start_run($caller, '010', $create);
 ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $making)"), 'the walsender waits once more');
@@ -107,9 +108,9 @@ $caller->cancel;
 is_error($caller->finish, '57014', undef, 'cancelled');
 is(attempt($node, '010')->{outcome}, 'interrupted', 'interrupted');
 ok(no_worker($node), 'no worker is left');
-$writer->close;
-ok(wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walsender')"), 'nor a walsender');
+ok(wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walsender')", timeout => 20), 'nor a walsender');
 is(sql_value($node, $slots), 0, 'nor a slot');
+$writer->close;
 
 # On another cluster it waits for a transaction of that one, while somebody else's
 # walsender waits here for the worker: nothing of it is a ring.
