@@ -24,6 +24,11 @@ drop_relation(Lint *lint, LintRelation *rel)
 
 	lint_hold(lint, rel, AccessExclusiveLock);
 	lint_index_drop_all(lint, rel);
+	foreach(lc, rel->is_partition ? lint_parents(lint, rel) : NIL)
+	{
+		lint_hold(lint, lfirst(lc), AccessExclusiveLock);
+		lint_hold(lint, lint_default_partition(lint, lfirst(lc)), AccessExclusiveLock);
+	}
 	foreach(lc, lint->foreign_keys)
 	{
 		LintForeignKey *key = lfirst(lc);

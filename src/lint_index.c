@@ -189,7 +189,12 @@ lint_index_create(Lint *lint, IndexStmt *stmt)
 
 	if (rel == NULL)
 		return;
-	lint_hold(lint, rel, stmt->concurrent ? ShareUpdateExclusiveLock : ShareLock);
+	if (stmt->concurrent)
+		lint_hold(lint, rel, ShareUpdateExclusiveLock);
+	else if (stmt->relation->inh && rel->relkind == RELKIND_PARTITIONED_TABLE)
+		lint_hold_all(lint, rel, ShareLock);
+	else
+		lint_hold(lint, rel, ShareLock);
 	if (stmt->if_not_exists && stmt->idxname != NULL &&
 		lint_relation_at(lint, rel->schema, stmt->idxname) != NULL)
 		return;
@@ -205,6 +210,9 @@ lint_index_create(Lint *lint, IndexStmt *stmt)
 						   index_name(lint, rel, index_columns(stmt)),
 						   stmt->unique, stmt->whereClause != NULL, keys);
 	lint_index_make(lint, rel, index);
+	foreach(lc, stmt->indexParams)
+		lint_use_expression(lint, OBJECT_INDEX, index->made, NULL, lfirst_node(IndexElem, lc)->expr);
+	lint_use_expression(lint, OBJECT_INDEX, index->made, NULL, stmt->whereClause);
 }
 
 /* DROP INDEX: its table is locked, and forgets it. */
@@ -218,7 +226,12 @@ lint_index_drop(Lint *lint, LintRelation *index)
 		return;
 	if (known != NULL)
 		lint_index_lose(lint, known);
-	lint_hold(lint, rel, lint->shape->concurrently ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+	if (lint->shape->concurrently)
+		lint_hold(lint, rel, ShareUpdateExclusiveLock);
+	else if (rel->relkind == RELKIND_PARTITIONED_TABLE)
+		lint_hold_all(lint, rel, AccessExclusiveLock);
+	else
+		lint_hold(lint, rel, AccessExclusiveLock);
 }
 
 /* A table's indexes go with it. */

@@ -143,6 +143,10 @@ struct LintRelation
 	LOCKMODE	held;			/* strongest lock so far ... */
 	int			held_step;		/* ... in this step */
 	int			held_since;		/* the statement that took it */
+	LOCKMODE	held_below;		/* the same on all that inherits from it ... */
+	int			held_below_step;	/* ... in this step, from 1; 0: never */
+	int			held_below_since;
+	int			held_age;		/* lint->held_age of when its parents were asked */
 	int			attnum;			/* last number given to a column of this script */
 	int			made_step;
 	int			column_lookups;
@@ -404,6 +408,8 @@ struct Lint
 	bool		has_temp;		/* the script has made a temporary relation */
 	List	   *until_commit;	/* those of them that are dropped then */
 	List	   *held;			/* relations that this step has locked */
+	int			held_age;		/* changes when something is locked with its children */
+	int			held_below_step;	/* the last step in which that was, from 1 */
 	HTAB	   *types;			/* by name */
 	List	   *labels;			/* LintType, new values of enums */
 	List	   *renamed_types;	/* LintRenamedType, the latest first */
@@ -551,6 +557,7 @@ extern void lint_follow(Lint *lint, Node *node);
 extern void lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
 extern void lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column);
 extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
+extern void lint_hold_all(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
 
 /* lint_drop.c */
@@ -632,6 +639,7 @@ extern void lint_schema_of(Lint *lint, List *names, const char **schema,
 						   const char **name);
 extern List *lint_relations(Lint *lint);
 extern char *lint_relation_label(Lint *lint, LintRelation *rel);
+extern LintRelation *lint_default_partition(Lint *lint, LintRelation *parent);
 extern bool lint_is_old(const LintRelation *rel);
 extern bool lint_is_used(Lint *lint, LintRelation *rel);
 extern bool lint_has_rows(Lint *lint, LintRelation *rel);

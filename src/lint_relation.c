@@ -12,6 +12,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "common/hashfn.h"
@@ -623,4 +624,15 @@ lint_relations(Lint *lint)
 			result = lappend(result, entry->rel);
 	}
 	return result;
+}
+
+/* The default partition of a table that was there before; NULL: none, or it is gone. */
+LintRelation *
+lint_default_partition(Lint *lint, LintRelation *parent)
+{
+	Oid			oid = parent == NULL || parent->is_new || parent->relkind != RELKIND_PARTITIONED_TABLE ?
+		InvalidOid : get_default_partition_oid(parent->oid);
+	LintRelation *rel = OidIsValid(oid) ? lint_relation_by_oid(lint, oid) : NULL;
+
+	return rel != NULL && !rel->gone && !rel->detached ? rel : NULL;
 }

@@ -105,7 +105,7 @@ lint_follow_rename(Lint *lint, RenameStmt *stmt)
 				rename_note_column(lint, rel, column);
 				lint_column_rename(lint, rel, column, stmt->newname);
 			}
-			lint_hold(lint, rel, AccessExclusiveLock);
+			lint_hold_all(lint, rel, AccessExclusiveLock);
 			break;
 		case OBJECT_TABCONSTRAINT:
 			constraint = rel == NULL ? NULL : lint_constraint(lint, rel, stmt->subname);

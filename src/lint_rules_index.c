@@ -99,6 +99,27 @@ check_backing(LintCheck *c)
 	}
 }
 
+/* An index of a partition that is a part of the whole table's. */
+static void
+check_part(LintCheck *c)
+{
+	ListCell   *lc;
+	ListCell   *above;
+
+	foreach(lc, castNode(DropStmt, c->node)->objects)
+	{
+		LintRelation *index = lint_relation_named(c->lint, lfirst(lc));
+		LintRelation *table = index_table(c, index);
+
+		if (table == NULL || index->is_new || !index->is_partition || OidIsValid(get_index_constraint(index->oid)))
+			continue;
+		foreach(above, lint_parents(c->lint, index))
+			lint_find(c, table, NoLock, psprintf("DROP INDEX %s, which is a part of index %s",
+												 lint_relation_label(c->lint, index),
+												 lint_relation_label(c->lint, lfirst(above))));
+	}
+}
+
 static bool
 has_index(LintCheck *c, LintRelation *table)
 {
@@ -244,6 +265,9 @@ const LintRule lint_rules_index[] = {
 	{"drop-constraint-backing-index", LINT_ALWAYS_ERROR, {{T_DropStmt, OBJECT_INDEX}}, check_backing,
 		"the server refuses it",
 	"ALTER TABLE ... DROP CONSTRAINT drops both."},
+	{"drop-constraint-backing-index", LINT_ALWAYS_ERROR, {{T_DropStmt, OBJECT_INDEX}}, check_part,
+		"the server refuses it",
+	"DROP INDEX of the whole table's index drops all of its parts."},
 	{"index-reindex-not-concurrent", LINT_SCAN, {{T_ReindexStmt, LINT_ANY}}, check_reindex,
 		"while its index is built anew: writes wait, and so do reads that are planned meanwhile, with whatever index",
 	"REINDEX ... CONCURRENTLY, in a script for tapmig.run."},

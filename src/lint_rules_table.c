@@ -246,6 +246,40 @@ check_detach(LintCheck *c)
 					   "; CONCURRENTLY is not possible while there is a default partition" : ""));
 }
 
+/* Whether DROP TABLE names that relation. */
+static bool
+is_dropped_too(LintCheck *c, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, castNode(DropStmt, c->node)->objects)
+	{
+		if (lint_relation_named(c->lint, lfirst(lc)) == rel)
+			return true;
+	}
+	return false;
+}
+
+/* DROP TABLE of a partition alone. */
+static void
+check_drop_partition(LintCheck *c)
+{
+	ListCell   *lc;
+	ListCell   *above;
+
+	foreach(lc, castNode(DropStmt, c->node)->objects)
+	{
+		LintRelation *rel = lint_relation_named(c->lint, lfirst(lc));
+
+		foreach(above, rel != NULL && rel->is_partition ? lint_parents(c->lint, rel) : NIL)
+		{
+			if (!is_dropped_too(c, lfirst(above)))
+				lint_find(c, lfirst(above), AccessExclusiveLock,
+						  psprintf("partition %s", lint_relation_label(c->lint, rel)));
+		}
+	}
+}
+
 /* Whether validated CHECKs speak of the columns by which a new parent is partitioned. */
 static bool
 is_checked_for(LintCheck *c, LintRelation *parent, LintRelation *child)
@@ -391,19 +425,6 @@ check_fanout(LintCheck *c)
 
 /* ---- DROP TABLE */
 
-static bool
-is_dropped_too(LintCheck *c, LintRelation *rel)
-{
-	ListCell   *lc;
-
-	foreach(lc, castNode(DropStmt, c->node)->objects)
-	{
-		if (lint_relation_named(c->lint, lfirst(lc)) == rel)
-			return true;
-	}
-	return false;
-}
-
 /* Whether the script has dropped a foreign key of the catalogs, or its table. */
 static bool
 is_dropped_key(LintCheck *c, Oid table, Oid key)
@@ -469,6 +490,26 @@ check_drop(LintCheck *c)
 	}
 }
 
+/* A column goes, and with it its foreign keys. */
+static void
+check_drop_column(LintCheck *c)
+{
+	LintColumn *column = lint_column(c->lint, c->rel, c->cmd->name);
+	ListCell   *lc;
+
+	c->lint->inherit = false;
+	foreach(lc, column == NULL ? NIL : lint_constraints(c->lint, c->rel))
+	{
+		const LintConstraint *con = lfirst(lc);
+		LintRelation *other = con->type != CONSTRAINT_FOREIGN || con->gone || !OidIsValid(con->other_table) ||
+			!list_member_int(con->keys, column->attnum) ? NULL : lint_relation_by_oid(c->lint, con->other_table);
+
+		if (other != NULL && !other->gone && other != c->rel)
+			lint_find(c, other, AccessExclusiveLock,
+					  psprintf("column %s of %s refers to it", column->name, lint_relation_label(c->lint, c->rel)));
+	}
+}
+
 const LintRule lint_rules_table[] = {
 	{"set-logged-unlogged", LINT_SCAN,
 		{{T_AlterTableStmt, AT_SetLogged}, {T_AlterTableStmt, AT_SetUnLogged}}, check_logged,
@@ -502,6 +543,9 @@ const LintRule lint_rules_table[] = {
 		check_detach,
 		"to detach a partition: reads and writes of the whole table wait",
 	"DETACH PARTITION ... CONCURRENTLY, in a script for tapmig.run."},
+	{"partition-detach-not-concurrent", LINT_HOLD, {{T_DropStmt, OBJECT_TABLE}}, check_drop_partition,
+		"to drop a partition of it: reads and writes of the whole table wait",
+	"DETACH PARTITION ... CONCURRENTLY first, in a script for tapmig.run."},
 	{"partition-attach-scan", LINT_SCAN, {{T_AlterTableStmt, AT_AttachPartition}}, check_attach,
 		"while every row is checked against the bounds",
 	"A CHECK that says the same as the bounds, NOT NULL of the key included, added NOT VALID and validated before."},
@@ -518,5 +562,8 @@ const LintRule lint_rules_table[] = {
 	{"drop-table-locks-referenced", LINT_HOLD, {{T_DropStmt, OBJECT_TABLE}}, check_drop,
 		"to drop a foreign key: its reads and writes wait, though another table is dropped",
 	"Drop the foreign keys one by one first, each in a script of its own."},
+	{"drop-table-locks-referenced", LINT_HOLD, {{T_AlterTableStmt, AT_DropColumn}}, check_drop_column,
+		"to drop a foreign key: its reads and writes wait, though a column of another table is dropped",
+	"Keep it in a script of its own."},
 	{NULL, 0, {{0, 0}}, NULL, NULL, NULL}
 };

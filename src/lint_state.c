@@ -17,6 +17,7 @@
 #include "catalog/pg_constraint.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -27,12 +28,44 @@
 
 /* ---- locks */
 
+/* What its parents have been locked with is its own lock too. */
+static void
+state_take_over_locks(Lint *lint, LintRelation *rel)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (rel->held_age == lint->held_age || lint->held_below_step != lint->step + 1 || rel->is_new)
+		return;
+	rel->held_age = lint->held_age;
+	foreach(lc, lint_parents(lint, rel))
+	{
+		LintRelation *parent = lfirst(lc);
+
+		state_take_over_locks(lint, parent);
+		if (parent->held_below_step != lint->step + 1)
+			continue;
+		if (rel->held_below_step != lint->step + 1 || rel->held_below < parent->held_below)
+		{
+			rel->held_below = parent->held_below;
+			rel->held_below_step = parent->held_below_step;
+			rel->held_below_since = parent->held_below_since;
+		}
+		if (rel->held_step == lint->step && rel->held >= parent->held_below)
+			continue;
+		rel->held = parent->held_below;
+		rel->held_step = lint->step;
+		rel->held_since = parent->held_below_since;
+	}
+}
+
 /* Notes that the statement takes a lock, which is held to the end of the step. */
 void
 lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock)
 {
 	if (rel == NULL)
 		return;
+	state_take_over_locks(lint, rel);
 	if (rel->held_step != lint->step || rel->held == NoLock)
 	{
 		rel->held = NoLock;
@@ -47,10 +80,28 @@ lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock)
 	}
 }
 
+/* The same, and on all that inherits from it. */
+void
+lint_hold_all(Lint *lint, LintRelation *rel, LOCKMODE lock)
+{
+	lint_hold(lint, rel, lock);
+	if (rel == NULL || !OidIsValid(rel->oid) ||
+		(rel->relkind != RELKIND_PARTITIONED_TABLE && !rel->has_children))
+		return;
+	if (rel->held_below_step == lint->step + 1 && rel->held_below >= lock)
+		return;
+	rel->held_below = lock;
+	rel->held_below_step = lint->held_below_step = lint->step + 1;
+	rel->held_below_since = lint->statement;
+	lint->held_age++;
+}
+
 /* Whether an earlier statement of the step has taken that lock or a stronger one. */
 bool
 lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock)
 {
+	if (rel != NULL)
+		state_take_over_locks(lint, rel);
 	return rel != NULL && rel->held_step == lint->step && rel->held >= lock &&
 		rel->held_since < lint->statement;
 }
@@ -262,11 +313,6 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 	column->has_default = lint_constraint_of(def, CONSTR_DEFAULT) != NULL;
 	if (lint_constraint_of(def, CONSTR_GENERATED) != NULL)
 		column->generated = COMPAT_GENERATED_KIND(lint_constraint_of(def, CONSTR_GENERATED));
-	foreach(lc, def->constraints)
-	{
-		if (IsA(lfirst(lc), Constraint))
-			state_add_constraint(lint, rel, lfirst(lc), keys);
-	}
 	if (!rel->is_new && def->typeName != NULL)
 	{
 		Oid			type;
@@ -278,6 +324,11 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 			column->typmod = typmod;
 			column->collation = lint_type_collation(lint, def->typeName, type);
 		}
+	}
+	foreach(lc, def->constraints)
+	{
+		if (IsA(lfirst(lc), Constraint))
+			state_add_constraint(lint, rel, lfirst(lc), keys);
 	}
 }
 
@@ -291,8 +342,11 @@ lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column)
 	{
 		LintConstraint *constraint = lfirst(lc);
 
-		if (list_member_int(constraint->keys, column->attnum))
-			constraint->gone = true;
+		if (constraint->gone || !list_member_int(constraint->keys, column->attnum))
+			continue;
+		constraint->gone = true;
+		if (constraint->type == CONSTRAINT_FOREIGN && OidIsValid(constraint->other_table))
+			lint_hold(lint, lint_relation_by_oid(lint, constraint->other_table), AccessExclusiveLock);
 	}
 	foreach(lc, lint_indexes(lint, rel))
 	{
@@ -364,6 +418,37 @@ state_alter_type(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 	column->collation = lint_type_collation(lint, name, type);
 }
 
+/* Whether a part of ALTER TABLE locks the children too. */
+static bool
+state_goes_down(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
+{
+	LintColumn *column;
+
+	switch (cmd->subtype)
+	{
+		case AT_AddColumn:
+			return !cmd->missing_ok || lint_column(lint, rel, ((ColumnDef *) cmd->def)->colname) == NULL;
+		case AT_SetNotNull:
+			column = lint_column(lint, rel, cmd->name);
+			return column != NULL && !column->not_null;
+		case AT_DropColumn:
+		case AT_ColumnDefault:
+		case AT_DropNotNull:
+		case AT_DropExpression:
+		case AT_SetStorage:
+		case AT_AlterColumnType:
+			return lint_column(lint, rel, cmd->name) != NULL;
+		case AT_DropConstraint:
+			return true;		/* though it is not there */
+		case AT_AddConstraint:
+			return rel->relkind == RELKIND_PARTITIONED_TABLE ||
+				((Constraint *) cmd->def)->contype == CONSTR_PRIMARY ||
+				(((Constraint *) cmd->def)->contype == CONSTR_CHECK && !((Constraint *) cmd->def)->is_no_inherit);
+		default:
+			return false;
+	}
+}
+
 /* What one part of an ALTER TABLE does. */
 void
 lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
@@ -371,6 +456,9 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 	LintColumn *column;
 	LintConstraint *constraint;
 
+	if ((rel->relkind == RELKIND_PARTITIONED_TABLE || rel->has_children) && !rel->is_new && lint->only != rel &&
+		state_goes_down(lint, rel, cmd))
+		lint_hold_all(lint, rel, lint->alter_lock);
 	switch (cmd->subtype)
 	{
 		case AT_AddColumn:
@@ -466,7 +554,14 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 			{
 				LintRelation *part = lint_relation(lint, ((PartitionCmd *) cmd->def)->name);
 
-				lint_hold(lint, part, AccessExclusiveLock);
+				if (rel->relkind == RELKIND_PARTITIONED_INDEX)
+				{
+					lint_hold(lint, part == NULL ? NULL : lint_table_of_index(lint, part), AccessExclusiveLock);
+					break;
+				}
+				lint_hold_all(lint, part, AccessExclusiveLock);
+				if (!((PartitionCmd *) cmd->def)->concurrent)
+					lint_hold(lint, lint_default_partition(lint, rel), AccessExclusiveLock);
 				if (cmd->subtype == AT_AttachPartition)
 					state_attach(lint, rel, part);
 				else
@@ -536,7 +631,12 @@ state_create_table(Lint *lint, CreateStmt *stmt, char relkind)
 			state_add_constraint(lint, rel, lfirst(lc), NIL);
 	}
 	if (stmt->partbound != NULL)
-		lint_hold(lint, lint_relation(lint, linitial(stmt->inhRelations)), AccessExclusiveLock);
+	{
+		LintRelation *parent = lint_relation(lint, linitial(stmt->inhRelations));
+
+		lint_hold(lint, parent, AccessExclusiveLock);
+		lint_hold(lint, lint_default_partition(lint, parent), AccessExclusiveLock);
+	}
 	foreach(lc, stmt->partbound == NULL ? stmt->inhRelations : NIL)
 		lint_use_parent(lint, rel, lint_relation(lint, lfirst(lc)));
 }
@@ -585,6 +685,20 @@ state_has_label(Lint *lint, AlterEnumStmt *stmt)
 	return lint_type(lint, makeTypeNameFromNameList(stmt->typeName), &type, &typmod) &&
 		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
 							  CStringGetDatum(stmt->newVal));
+}
+
+/* REINDEX: its locks on the indexes keep everybody from the table who makes a plan. */
+static void
+state_reindex(Lint *lint, ReindexStmt *stmt)
+{
+	LintRelation *rel = lint_relation(lint, stmt->relation);
+
+	if (rel != NULL && stmt->kind == REINDEX_OBJECT_INDEX)
+		rel = lint_table_of_index(lint, rel);
+	if (rel != NULL && (stmt->kind == REINDEX_OBJECT_INDEX || stmt->kind == REINDEX_OBJECT_TABLE) &&
+		!shape_option_is_true(stmt->params, "concurrently"))
+		lint_hold(lint, rel, stmt->kind == REINDEX_OBJECT_TABLE && lint_indexes(lint, rel) == NIL ?
+				  ShareLock : AccessExclusiveLock);
 }
 
 /* What a statement does; of ALTER TABLE: its lock, the rest was done before. */
@@ -708,8 +822,12 @@ lint_follow(Lint *lint, Node *node)
 			lint_use_part(lint, node);
 			break;
 		case T_CreateTrigStmt:
-			lint_hold(lint, lint_relation(lint, ((CreateTrigStmt *) node)->relation),
-					  ShareRowExclusiveLock);
+			if (((CreateTrigStmt *) node)->row)
+				lint_hold_all(lint, lint_relation(lint, ((CreateTrigStmt *) node)->relation),
+							  ShareRowExclusiveLock);
+			else
+				lint_hold(lint, lint_relation(lint, ((CreateTrigStmt *) node)->relation),
+						  ShareRowExclusiveLock);
 			lint_follow_replace(lint, node);
 			lint_use_part(lint, node);
 			break;
@@ -747,7 +865,15 @@ lint_follow(Lint *lint, Node *node)
 			break;
 		case T_LockStmt:
 			foreach(lc, ((LockStmt *) node)->relations)
-				lint_hold(lint, lint_relation(lint, lfirst(lc)), ((LockStmt *) node)->mode);
+			{
+				if (lfirst_node(RangeVar, lc)->inh)
+					lint_hold_all(lint, lint_relation(lint, lfirst(lc)), ((LockStmt *) node)->mode);
+				else
+					lint_hold(lint, lint_relation(lint, lfirst(lc)), ((LockStmt *) node)->mode);
+			}
+			break;
+		case T_ReindexStmt:
+			state_reindex(lint, (ReindexStmt *) node);
 			break;
 		case T_TruncateStmt:
 			lint_follow_truncate(lint, (TruncateStmt *) node);

@@ -414,6 +414,8 @@ lint_use_name(Lint *lint, const LintUse *use)
 			return psprintf("view %s", user);
 		case OBJECT_MATVIEW:
 			return psprintf("materialized view %s", user);
+		case OBJECT_INDEX:
+			return psprintf("index %s", user);
 		case OBJECT_TRIGGER:
 			return psprintf("trigger %s on table %s", name, user);
 		case OBJECT_RULE:
@@ -430,11 +432,12 @@ lint_use_name(Lint *lint, const LintUse *use)
 	}
 }
 
-/* Whether it goes as a whole: a view, a child table. */
+/* Whether it goes as a whole: a view, a child table, an index. */
 static bool
 use_is_relation(const LintUse *use)
 {
-	return use->type == OBJECT_VIEW || use->type == OBJECT_MATVIEW || use->type == OBJECT_TABLE;
+	return use->type == OBJECT_VIEW || use->type == OBJECT_MATVIEW || use->type == OBJECT_TABLE ||
+		use->type == OBJECT_INDEX;
 }
 
 static bool
@@ -523,7 +526,7 @@ lint_uses_of_dropped(LintCheck *c, List *more, bool deep)
 
 	if (c->cmd != NULL)
 	{
-		if (c->cmd->subtype == AT_DropColumn)
+		if (c->cmd->subtype == AT_DropColumn && lint_column(c->lint, c->rel, c->cmd->name) != NULL)
 			found = use_collect_of(found, NIL, c->rel, c->cmd->name);
 	}
 	else
@@ -597,7 +600,10 @@ lint_use_table(const LintUse *use)
 void
 lint_use_drop(Lint *lint, LintUse *use)
 {
-	lint_hold(lint, use->user, AccessExclusiveLock);
+	if (use->type == OBJECT_INDEX)
+		lint_index_drop(lint, use->user);
+	else
+		lint_hold(lint, use->user, AccessExclusiveLock);
 	if (use_is_relation(use) && !use->user->gone)
 		lint_relation_drop(lint, use->user);
 	use_forget(use->type, use->user, use->name);

@@ -46,6 +46,8 @@ SET client_min_messages = warning;
 CREATE TABLE parted (k int NOT NULL, v int) PARTITION BY LIST (k);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 CREATE TABLE parted_d PARTITION OF parted DEFAULT;
+CREATE INDEX ON parted (v);
+CREATE INDEX parted_1_v ON parted_1 (v);
 CREATE TABLE loose (k int NOT NULL CHECK (k = 2), v int);
 INSERT INTO parted SELECT CASE WHEN i < 25 THEN 1 ELSE 5 END, i FROM generate_series(1, 50) i;
 INSERT INTO loose SELECT 2, i FROM generate_series(1, 50) i;
@@ -192,7 +194,8 @@ INSERT INTO cases (script, finds) VALUES
 	'1:partition-detach-not-concurrent=warning 2:partition-create-of-locks-parent=warning'),
 ('ALTER TABLE parted DETACH PARTITION parted_d; ALTER TABLE parted ATTACH PARTITION parted_d DEFAULT; CREATE TABLE parted_3 PARTITION OF parted FOR VALUES IN (3)',
 	'1:partition-detach-not-concurrent=warning 2:partition-attach-scan=error 2:statement-after-access-exclusive=warning 3:partition-create-of-locks-parent=warning 3:partition-default-scan=error 3:statement-after-access-exclusive=warning'),
-('DROP TABLE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)', ''),
+('DROP TABLE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)',
+	'1:partition-detach-not-concurrent=warning 1:partition-detach-not-concurrent=warning'),
 ('TRUNCATE parted_1, parted_d; ALTER TABLE parted ADD CHECK (v > 0)', ''),
 ('TRUNCATE parted_1; ALTER TABLE parted ADD CHECK (v > 0)',
 	'2:check-not-not-valid=error 2:partitioned-ddl-fanout=notice 2:statement-after-access-exclusive=warning 2:wide-lock-window=warning'),
@@ -306,6 +309,51 @@ INSERT INTO cases (script, finds) VALUES
 	'1:fk-locks-referenced-table=warning 1:fk-missing-index=notice 2:alter-type-fk-recheck=warning 3:index-create-not-concurrent=error 3:index-in-tx-after-exclusive-lock=error'),
 ('ALTER TABLE moods ALTER id TYPE int; CREATE INDEX ON teams (name)',
 	'2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+-- what goes down to the children is locked there too; so is the default partition with each other one
+('ALTER TABLE parent ADD x int; CREATE INDEX ON child (v)',
+	'2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
+('ALTER TABLE ONLY parent ALTER v SET DEFAULT 1; CREATE INDEX ON child (v)',
+	'1:column-default-change=notice 2:index-create-not-concurrent=error'),
+('ALTER TABLE parent ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON parent USING (true); CREATE INDEX ON child (v)',
+	'3:index-create-not-concurrent=error'),
+('ALTER TABLE parent ADD x int; VACUUM parent; CREATE INDEX ON child (v)',
+	'3:index-create-not-concurrent=error'),
+('ALTER TABLE parent RENAME v TO w; CREATE INDEX ON child (w)',
+	'1:rename-column=error 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
+('ALTER TABLE parted ADD COLUMN IF NOT EXISTS v int, ALTER k SET NOT NULL; CREATE INDEX ON parted_1 (k)',
+	'1:partitioned-ddl-fanout=notice 2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('ALTER TABLE parted ALTER v SET NOT NULL; CREATE INDEX ON parted_1 (k)',
+	'1:partitioned-ddl-fanout=notice 1:set-not-null-scan=error 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error 2:statement-after-access-exclusive=warning'),
+('LOCK TABLE parted IN ACCESS EXCLUSIVE MODE; CREATE INDEX ON parted_1 (k)',
+	'1:lock-table=warning 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error 2:statement-after-access-exclusive=warning'),
+('LOCK TABLE ONLY parted IN ACCESS EXCLUSIVE MODE; CREATE INDEX ON parted_1 (k)',
+	'1:lock-table=warning 2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('CREATE TABLE parted_9 PARTITION OF parted FOR VALUES IN (9); CREATE INDEX ON parted_d (k)',
+	'1:partition-create-of-locks-parent=warning 1:partition-default-scan=error 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error 2:statement-after-access-exclusive=warning'),
+('DROP TABLE parted_1; CREATE INDEX ON parted_d (k)',
+	'1:partition-detach-not-concurrent=warning 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error 2:statement-after-access-exclusive=warning'),
+('DROP TABLE parted_1, parted', ''),
+('ALTER TABLE parted DETACH PARTITION parted_1; DROP TABLE parted_1; CREATE INDEX ON parted_d (k)',
+	'1:partition-detach-not-concurrent=warning 3:index-create-not-concurrent=error 3:index-in-tx-after-exclusive-lock=error 3:statement-after-access-exclusive=warning'),
+('CREATE INDEX parted_k ON parted (k); CREATE INDEX ON parted_1 (k); CREATE INDEX ON teams (name)',
+	'1:index-create-partitioned-fanout=error 2:index-create-not-concurrent=error 2:statement-after-write-block=notice 3:index-create-not-concurrent=error 3:statement-after-write-block=notice'),
+('REINDEX TABLE teams; CREATE INDEX ON teams (name)',
+	'1:index-reindex-not-concurrent=error 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
+('REINDEX INDEX teams_pkey; CREATE INDEX ON teams (name)',
+	'1:index-reindex-not-concurrent=error 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
+-- a column's foreign keys go with it
+('ALTER TABLE badges DROP box; CREATE INDEX ON boxes (name)',
+	'1:drop-table-locks-referenced=warning 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
+('ALTER TABLE badges DROP CONSTRAINT badges_box; VACUUM boxes; ALTER TABLE badges DROP box; CREATE INDEX ON boxes (name)',
+	'1:drop-constraint=warning 4:index-create-not-concurrent=error'),
+-- a column of the script with a CHECK has a type
+('ALTER TABLE boxes ADD x int CHECK (x > 5); ALTER TABLE boxes ALTER x TYPE int USING x + 1',
+	'1:add-column-inline-check=error 2:alter-type-rewrite=error'),
+-- the index of a partition is a part of the whole table's
+('DROP INDEX parted_1_v_idx',
+	'1:drop-constraint-backing-index=error 1:index-drop-not-concurrent=warning'),
+('DROP INDEX parted_v_idx; DROP INDEX parted_1_v',
+	'2:index-drop-not-concurrent=warning'),
 -- a column with another name in each step
 ('ALTER TABLE boxes RENAME name TO called; VACUUM boxes; ALTER TABLE boxes RENAME called TO known',
 	'1:rename-column=error 3:rename-column=error'),

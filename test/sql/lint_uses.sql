@@ -99,6 +99,10 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE other ADD CONSTRAINT to_t FOREIGN KEY (a) REFERENCES t; DROP TABLE t CASCADE', '3: along: foreign key to_t of other'),
 ('CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE other ADD CONSTRAINT to_t FOREIGN KEY (a) REFERENCES t; DROP TABLE t, other', ''),
 ('CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE other ADD CONSTRAINT to_t FOREIGN KEY (a) REFERENCES t; ALTER TABLE other DROP CONSTRAINT to_t; DROP TABLE t', ''),
+('CREATE INDEX i ON other (fixed(a)); DROP FUNCTION fixed(int)', '2: index i'),
+('CREATE INDEX i ON other (fixed(a)); DROP INDEX i; DROP FUNCTION fixed(int)', ''),
+('CREATE INDEX i ON other (a) WHERE fixed(n) > 0; DROP FUNCTION fixed(int) CASCADE', '2: along: index i'),
+('CREATE VIEW v AS SELECT * FROM other; ALTER TABLE other DROP COLUMN IF EXISTS x', ''),
 -- which function
 ('CREATE VIEW v AS SELECT one() AS x; DROP FUNCTION one()', '2: view v'),
 ('CREATE VIEW v AS SELECT fixed(1) AS x; DROP FUNCTION one()', ''),
