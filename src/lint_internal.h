@@ -681,6 +681,7 @@ extern LintType *lint_type_add(Lint *lint, List *names, const char *label);
 extern void lint_type_rename(Lint *lint, List *names, Oid type, const char *schema,
 							 const char *name);
 extern bool lint_type_is_moved(Lint *lint, Oid type);
+extern bool lint_type_is_there(Lint *lint, TypeName *name);
 extern LintType *lint_type_of_script(Lint *lint, List *names);
 extern void lint_domain_create(Lint *lint, CreateDomainStmt *stmt);
 extern void lint_domain_alter(Lint *lint, AlterDomainStmt *stmt);

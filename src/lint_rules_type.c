@@ -54,8 +54,7 @@ find_type_change(LintCheck *c, TypeChange *change)
 {
 	ColumnDef  *def = castNode(ColumnDef, c->cmd->def);
 
-	if (!lint_is_old(c->rel) || (c->rel->relkind != RELKIND_RELATION &&
-								 c->rel->relkind != RELKIND_PARTITIONED_TABLE))
+	if (!lint_is_old(c->rel))
 		return false;
 	change->column = lint_column(c->lint, c->rel, c->cmd->name);
 	if (change->column == NULL)
@@ -171,7 +170,7 @@ index_fate(Oid oid, TypeChange *change)
 					!heap_attisnull(tuple, Anum_pg_index_indpred, NULL) || !form->indisvalid))
 		fate = INDEX_REBUILT;
 
-	for (int i = 0; touched && fate == INDEX_KEPT && i < form->indnkeyatts; i++)
+	for (int i = 0; fate == INDEX_KEPT && i < form->indnkeyatts; i++)
 	{
 		Oid			opclass = classes->values[i];
 
@@ -180,8 +179,7 @@ index_fate(Oid oid, TypeChange *change)
 		if (opclass == GetDefaultOpClass(change->column->type, am))
 			opclass = GetDefaultOpClass(change->type, am);
 		if (opclass != classes->values[i] ||
-			(OidIsValid(opclass) && IsPolymorphicType(get_opclass_input_type(opclass)) &&
-			 get_atttype(oid, i + 1) != change->type))
+			(IsPolymorphicType(get_opclass_input_type(opclass)) && get_atttype(oid, i + 1) != change->type))
 			fate = INDEX_REBUILT;
 		else if (collations->values[i] == change->column->collation &&
 				 collations->values[i] != change->collation)
@@ -347,14 +345,12 @@ static void
 check_key_lock(LintCheck *c)
 {
 	TypeChange	change;
-	Oid			type;
-	int32		typmod;
 	List	   *names = NIL;
 	ListCell   *table;
 	ListCell   *name;
 
 	if ((type_change(c, &change) && change.rewrites) ||
-		!lint_type(c->lint, castNode(ColumnDef, c->cmd->def)->typeName, &type, &typmod))
+		!lint_type_is_there(c->lint, castNode(ColumnDef, c->cmd->def)->typeName))
 		return;
 	c->lint->inherit = false;
 	forboth(table, lint_tables_by_keys(c->lint, c->rel, c->cmd->name, &names), name, names)

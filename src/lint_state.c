@@ -407,11 +407,9 @@ state_alter_type(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 
 	/* Unknown until proven otherwise. */
 	column->type = InvalidOid;
-	if (!lint_type(lint, name, &type, &typmod))
-		return;
-	foreach(lc, lint_tables_by_keys(lint, rel, cmd->name, NULL))
+	foreach(lc, lint_type_is_there(lint, name) ? lint_tables_by_keys(lint, rel, cmd->name, NULL) : NIL)
 		lint_hold(lint, lfirst(lc), AccessExclusiveLock);
-	if (rel->is_new)
+	if (rel->is_new || !lint_type(lint, name, &type, &typmod))
 		return;
 	column->type = type;
 	column->typmod = typmod;

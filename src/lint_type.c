@@ -363,6 +363,14 @@ lint_type_of_script(Lint *lint, List *names)
 	return found;
 }
 
+/* Whether there is a type of that name at this statement: of the catalogs, or made by the script. */
+bool
+lint_type_is_there(Lint *lint, TypeName *name)
+{
+	return OidIsValid(lint_type_oid(lint, name)) ||
+		(name->names != NIL && lint_type_of_script(lint, name->names) != NULL);
+}
+
 /* Notes that the script makes or changes a type; label: gives it that value. */
 LintType *
 lint_type_add(Lint *lint, List *names, const char *label)

@@ -14,6 +14,8 @@ CREATE TABLE agents (id int PRIMARY KEY, n int DEFAULT in_default(), a int, b in
 	boss int CONSTRAINT to_boss REFERENCES agents);
 CREATE TABLE boxes (id int PRIMARY KEY, name text);
 INSERT INTO boxes SELECT i, i FROM generate_series(1, 50) i;
+CREATE INDEX boxes_some ON boxes (name) WHERE name <> '';
+CREATE INDEX boxes_name ON boxes (name);
 CREATE TABLE badges (box int CONSTRAINT badges_box REFERENCES boxes);
 CREATE FUNCTION atomic() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT min(c) FROM agents; END;
 CREATE FUNCTION takes(agents) RETURNS int LANGUAGE sql AS 'SELECT 1';
@@ -309,6 +311,14 @@ INSERT INTO cases (script, finds) VALUES
 	'1:fk-locks-referenced-table=warning 1:fk-missing-index=notice 2:alter-type-fk-recheck=warning 3:index-create-not-concurrent=error 3:index-in-tx-after-exclusive-lock=error'),
 ('ALTER TABLE moods ALTER id TYPE int; CREATE INDEX ON teams (name)',
 	'2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('CREATE DOMAIN d AS int; CREATE TABLE n (id int CONSTRAINT n_team REFERENCES teams); ALTER TABLE n ALTER id TYPE d; CREATE INDEX ON teams (name)',
+	'2:fk-locks-referenced-table=warning 2:fk-missing-index=notice 3:alter-type-fk-recheck=warning 4:index-create-not-concurrent=error 4:index-in-tx-after-exclusive-lock=error'),
+-- a column whose type is not known any more
+('CREATE DOMAIN d AS int; ALTER TABLE agents ALTER b TYPE d; ALTER TABLE agents ALTER b TYPE bigint',
+	'2:alter-type-dependent-objects=error 2:alter-type-rewrite=error 3:alter-type-dependent-objects=error'),
+-- a partial index is built anew, whatever else would be a reason
+('ALTER TABLE boxes ALTER name TYPE text COLLATE "C"',
+	'1:alter-type-index-rebuild=error 1:collation-change=error'),
 -- what goes down to the children is locked there too; so is the default partition with each other one
 ('ALTER TABLE parent ADD x int; CREATE INDEX ON child (v)',
 	'2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),
