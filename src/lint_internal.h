@@ -556,8 +556,11 @@ extern const char *lint_lock_name(LOCKMODE lock);
 extern void lint_follow(Lint *lint, Node *node);
 extern void lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
 extern void lint_column_drop(Lint *lint, LintRelation *rel, LintColumn *column);
+
+/* lint_locks.c: the locks of a step */
 extern void lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock);
 extern void lint_hold_all(Lint *lint, LintRelation *rel, LOCKMODE lock);
+extern void lint_hold_children(Lint *lint, LintRelation *rel, AlterTableCmd *cmd);
 extern bool lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock);
 
 /* lint_drop.c */

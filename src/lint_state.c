@@ -26,86 +26,6 @@
 
 #include "lint_internal.h"
 
-/* ---- locks */
-
-/* What its parents have been locked with is its own lock too. */
-static void
-state_take_over_locks(Lint *lint, LintRelation *rel)
-{
-	ListCell   *lc;
-
-	check_stack_depth();
-	if (rel->held_age == lint->held_age || lint->held_below_step != lint->step + 1 || rel->is_new)
-		return;
-	rel->held_age = lint->held_age;
-	foreach(lc, lint_parents(lint, rel))
-	{
-		LintRelation *parent = lfirst(lc);
-
-		state_take_over_locks(lint, parent);
-		if (parent->held_below_step != lint->step + 1)
-			continue;
-		if (rel->held_below_step != lint->step + 1 || rel->held_below < parent->held_below)
-		{
-			rel->held_below = parent->held_below;
-			rel->held_below_step = parent->held_below_step;
-			rel->held_below_since = parent->held_below_since;
-		}
-		if (rel->held_step == lint->step && rel->held >= parent->held_below)
-			continue;
-		rel->held = parent->held_below;
-		rel->held_step = lint->step;
-		rel->held_since = parent->held_below_since;
-	}
-}
-
-/* Notes that the statement takes a lock, which is held to the end of the step. */
-void
-lint_hold(Lint *lint, LintRelation *rel, LOCKMODE lock)
-{
-	if (rel == NULL)
-		return;
-	state_take_over_locks(lint, rel);
-	if (rel->held_step != lint->step || rel->held == NoLock)
-	{
-		rel->held = NoLock;
-		rel->held_step = lint->step;
-		if (lint_is_old(rel))
-			lint->held = lint_append(lint, lint->held, rel);
-	}
-	if (lock > rel->held)
-	{
-		rel->held = lock;
-		rel->held_since = lint->statement;
-	}
-}
-
-/* The same, and on all that inherits from it. */
-void
-lint_hold_all(Lint *lint, LintRelation *rel, LOCKMODE lock)
-{
-	lint_hold(lint, rel, lock);
-	if (rel == NULL || !OidIsValid(rel->oid) ||
-		(rel->relkind != RELKIND_PARTITIONED_TABLE && !rel->has_children))
-		return;
-	if (rel->held_below_step == lint->step + 1 && rel->held_below >= lock)
-		return;
-	rel->held_below = lock;
-	rel->held_below_step = lint->held_below_step = lint->step + 1;
-	rel->held_below_since = lint->statement;
-	lint->held_age++;
-}
-
-/* Whether an earlier statement of the step has taken that lock or a stronger one. */
-bool
-lint_held_before(Lint *lint, LintRelation *rel, LOCKMODE lock)
-{
-	if (rel != NULL)
-		state_take_over_locks(lint, rel);
-	return rel != NULL && rel->held_step == lint->step && rel->held >= lock &&
-		rel->held_since < lint->statement;
-}
-
 /* ---- constraints, indexes */
 
 static List *
@@ -416,37 +336,6 @@ state_alter_type(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 	column->collation = lint_type_collation(lint, name, type);
 }
 
-/* Whether a part of ALTER TABLE locks the children too. */
-static bool
-state_goes_down(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
-{
-	LintColumn *column;
-
-	switch (cmd->subtype)
-	{
-		case AT_AddColumn:
-			return !cmd->missing_ok || lint_column(lint, rel, ((ColumnDef *) cmd->def)->colname) == NULL;
-		case AT_SetNotNull:
-			column = lint_column(lint, rel, cmd->name);
-			return column != NULL && !column->not_null;
-		case AT_DropColumn:
-		case AT_ColumnDefault:
-		case AT_DropNotNull:
-		case AT_DropExpression:
-		case AT_SetStorage:
-		case AT_AlterColumnType:
-			return lint_column(lint, rel, cmd->name) != NULL;
-		case AT_DropConstraint:
-			return true;		/* though it is not there */
-		case AT_AddConstraint:
-			return rel->relkind == RELKIND_PARTITIONED_TABLE ||
-				((Constraint *) cmd->def)->contype == CONSTR_PRIMARY ||
-				(((Constraint *) cmd->def)->contype == CONSTR_CHECK && !((Constraint *) cmd->def)->is_no_inherit);
-		default:
-			return false;
-	}
-}
-
 /* What one part of an ALTER TABLE does. */
 void
 lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
@@ -454,9 +343,7 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 	LintColumn *column;
 	LintConstraint *constraint;
 
-	if ((rel->relkind == RELKIND_PARTITIONED_TABLE || rel->has_children) && !rel->is_new && lint->only != rel &&
-		state_goes_down(lint, rel, cmd))
-		lint_hold_all(lint, rel, lint->alter_lock);
+	lint_hold_children(lint, rel, cmd);
 	switch (cmd->subtype)
 	{
 		case AT_AddColumn:
