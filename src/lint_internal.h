@@ -703,7 +703,7 @@ extern void lint_use_rename_column(Lint *lint, LintRelation *rel, const char *fr
 								   const char *to);
 extern char *lint_use_name(Lint *lint, const LintUse *use);
 extern List *lint_uses_of_dropped(LintCheck *c, List *more, bool deep);
-extern List *lint_uses_of_column(LintRelation *rel, const char *column);
+extern List *lint_uses_of_column(Lint *lint, LintRelation *rel, const char *column);
 extern LintRelation *lint_use_relation(const LintUse *use);
 extern LintRelation *lint_use_table(const LintUse *use);
 extern bool lint_use_is_trigger(const LintUse *use);

@@ -541,7 +541,7 @@ check_dependents(LintCheck *c)
 		if (name != NULL)
 			names = lappend(names, name);
 	}
-	foreach(lc, lint_uses_of_column(c->rel, column->name))
+	foreach(lc, lint_uses_of_column(c->lint, c->rel, column->name))
 		names = lappend(names, lint_use_name(c->lint, lfirst(lc)));
 	names = typed_in_the_way(c, names);
 

@@ -230,19 +230,23 @@ use_note(UseWalk *walk, ObjectType type, LintRelation *user, const char *name)
 
 /* ---- what the statements say */
 
-/* The definition that something had before counts no more. */
+/* The definition that something had before counts no more: mostly the last one. */
 static void
 use_forget(ObjectType type, LintRelation *user, const char *name)
 {
-	ListCell   *lc;
+	bool		found = false;
 
-	foreach(lc, user->uses)
+	for (int i = list_length(user->uses) - 1; i >= 0; i--)
 	{
-		LintUse    *use = lfirst(lc);
+		LintUse    *use = list_nth(user->uses, i);
 
 		if (use->user == user && use->type == type &&
 			(name == NULL || (use->name != NULL && strcmp(use->name, name) == 0)))
-			use->gone = true;
+			use->gone = found = true;
+		else if (found && name != NULL)
+			break;
+		if (use->gone && i == list_length(user->uses) - 1)
+			user->uses = list_delete_last(user->uses);
 	}
 }
 
@@ -288,7 +292,8 @@ use_follow_trigger(Lint *lint, CreateTrigStmt *stmt)
 
 	if (rel == NULL)
 		return;
-	use_forget(OBJECT_TRIGGER, rel, stmt->trigname);
+	if (stmt->replace)
+		use_forget(OBJECT_TRIGGER, rel, stmt->trigname);
 	use_read(&walk, stmt->whenClause);
 	foreach(lc, stmt->columns)
 	{
@@ -316,7 +321,8 @@ use_follow_rule(Lint *lint, RuleStmt *stmt)
 
 	if (rel == NULL)
 		return;
-	use_forget(OBJECT_RULE, rel, stmt->rulename);
+	if (stmt->replace)
+		use_forget(OBJECT_RULE, rel, stmt->rulename);
 	if (!rel->is_new)
 	{
 		use_add_table(&walk, rel, "old");
@@ -453,27 +459,49 @@ use_has_column(const LintUse *use, const char *column)
 	return use->all_columns;
 }
 
-/* Adds one, unless it or another one of the same thing is there. */
-static List *
-use_collect(List *found, LintUse *use)
+/* What a DROP meets, each thing once. */
+typedef struct UseFound
 {
-	ListCell   *lc;
+	Lint	   *lint;
+	List	   *uses;
+	LintNames	names;			/* of the things, but for the first ones */
+} UseFound;
 
-	foreach(lc, found)
+#define USE_LISTED 16
+
+static bool
+use_is_same(const LintUse *a, const LintUse *b)
+{
+	return a->type == b->type && a->user == b->user &&
+		(a->name == b->name || (a->name != NULL && b->name != NULL && strcmp(a->name, b->name) == 0));
+}
+
+/* Adds one, unless it or another one of the same thing is there. */
+static void
+use_collect(UseFound *found, LintUse *use)
+{
+	int			n = list_length(found->uses);
+	char	   *thing = NULL;
+
+	if (n >= USE_LISTED)
 	{
-		LintUse    *other = lfirst(lc);
-
-		if (other->type == use->type && other->user == use->user &&
-			(other->name == use->name ||
-			 (other->name != NULL && use->name != NULL && strcmp(other->name, use->name) == 0)))
-			return found;
+		thing = psprintf("%d %p %s", (int) use->type, (void *) use->user, use->name == NULL ? "" : use->name);
+		if (!lint_names_may_have(&found->names, thing))
+			n = USE_LISTED;
 	}
-	return lappend(found, use);
+	for (int i = 0; i < n; i++)
+	{
+		if (use_is_same(list_nth(found->uses, i), use))
+			return;
+	}
+	if (thing != NULL)
+		lint_names_add(found->lint, &found->names, thing);
+	found->uses = lappend(found->uses, use);
 }
 
 /* Adds what uses one of these relations, or this column of it, and is none of them. */
-static List *
-use_collect_of(List *found, List *relations, LintRelation *rel, const char *column)
+static void
+use_collect_of(UseFound *found, List *relations, LintRelation *rel, const char *column)
 {
 	ListCell   *lc;
 
@@ -484,14 +512,13 @@ use_collect_of(List *found, List *relations, LintRelation *rel, const char *colu
 		if (use->used != rel || use->gone || use->user->gone ||
 			(column == NULL ? list_member_ptr(relations, use->user) : !use_has_column(use, column)))
 			continue;
-		found = use_collect(found, use);
+		use_collect(found, use);
 	}
-	return found;
 }
 
 /* Adds what calls a function that is dropped. */
-static List *
-use_collect_of_function(Lint *lint, List *found, ObjectType type, ObjectWithArgs *named)
+static void
+use_collect_of_function(Lint *lint, UseFound *found, ObjectType type, ObjectWithArgs *named)
 {
 	const char *name = strVal(llast(named->objname));
 	List	   *uses = lint_function_uses(lint, name);
@@ -500,16 +527,15 @@ use_collect_of_function(Lint *lint, List *found, ObjectType type, ObjectWithArgs
 	ListCell   *lc;
 
 	if (uses == NIL || !lint_function_find(lint, type, named, &schema, &n))
-		return found;
+		return;
 	foreach(lc, uses)
 	{
 		LintUse    *use = lfirst(lc);
 
 		if (!use->gone && !use->user->gone && use->n_arguments == n && strcmp(use->function, name) == 0 &&
 			(use->schema == NULL ? lint_path_has(lint, schema) : strcmp(use->schema, schema) == 0))
-			found = use_collect(found, use);
+			use_collect(found, use);
 	}
-	return found;
 }
 
 /*
@@ -521,13 +547,14 @@ lint_uses_of_dropped(LintCheck *c, List *more, bool deep)
 {
 	DropStmt   *stmt = (DropStmt *) c->node;
 	List	   *relations = list_copy(more);
-	List	   *found = NIL;
+	UseFound	found = {0};
 	ListCell   *lc;
 
+	found.lint = c->lint;
 	if (c->cmd != NULL)
 	{
 		if (c->cmd->subtype == AT_DropColumn && lint_column(c->lint, c->rel, c->cmd->name) != NULL)
-			found = use_collect_of(found, NIL, c->rel, c->cmd->name);
+			use_collect_of(&found, NIL, c->rel, c->cmd->name);
 	}
 	else
 	{
@@ -550,7 +577,7 @@ lint_uses_of_dropped(LintCheck *c, List *more, bool deep)
 				case OBJECT_PROCEDURE:
 				case OBJECT_ROUTINE:
 				case OBJECT_AGGREGATE:
-					found = use_collect_of_function(c->lint, found, stmt->removeType, lfirst(lc));
+					use_collect_of_function(c->lint, &found, stmt->removeType, lfirst(lc));
 					break;
 				default:
 					break;
@@ -558,23 +585,27 @@ lint_uses_of_dropped(LintCheck *c, List *more, bool deep)
 		}
 	}
 	foreach(lc, relations)
-		found = use_collect_of(found, relations, lfirst(lc), NULL);
-	for (int i = 0; deep && i < list_length(found); i++)
+		use_collect_of(&found, relations, lfirst(lc), NULL);
+	for (int i = 0; deep && i < list_length(found.uses); i++)
 	{
-		LintUse    *use = list_nth(found, i);
+		LintUse    *use = list_nth(found.uses, i);
 
 		CHECK_FOR_INTERRUPTS();
 		if (use_is_relation(use))
-			found = use_collect_of(found, relations, use->user, NULL);
+			use_collect_of(&found, relations, use->user, NULL);
 	}
-	return found;
+	return found.uses;
 }
 
 /* What the script has made and depends on a column, in the current context. */
 List *
-lint_uses_of_column(LintRelation *rel, const char *column)
+lint_uses_of_column(Lint *lint, LintRelation *rel, const char *column)
 {
-	return use_collect_of(NIL, NIL, rel, column);
+	UseFound	found = {0};
+
+	found.lint = lint;
+	use_collect_of(&found, NIL, rel, column);
+	return found.uses;
 }
 
 /* The view that it is, or NULL. */

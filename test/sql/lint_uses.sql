@@ -141,4 +141,9 @@ SELECT script, (SELECT string_agg(statement || ':' || rule || ' ' || relation, '
 	('CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION on_insert(); DROP FUNCTION on_insert() CASCADE; CREATE INDEX ON other (a)'),
 	('CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE other ADD CONSTRAINT to_t FOREIGN KEY (a) REFERENCES t NOT VALID; DROP TABLE t CASCADE; CREATE INDEX ON other (a)')) AS s (script);
 
+-- many of them, each once
+SELECT string_agg(format('CREATE VIEW v%s AS SELECT o.a, p.a AS b FROM other o, other p; CREATE VIEW w%s AS SELECT x.a FROM v%s x, v%s y', i, i, i, greatest(i - 1, 1)), '; ') AS many FROM generate_series(1, 30) i \gset
+SELECT rule, message FROM tapmig.lint(:'many' || '; DROP TABLE other');
+SELECT rule, message FROM tapmig.lint(:'many' || '; DROP TABLE other CASCADE');
+
 DROP SCHEMA lint_uses, lint_uses_full, "lint uses" CASCADE;
