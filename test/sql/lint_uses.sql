@@ -77,6 +77,7 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE POLICY p ON other USING (one() > 0); DROP FUNCTION one()', '2: policy p on table other'),
 ('CREATE POLICY p ON other USING (one() > 0); DROP FUNCTION one() CASCADE', '2: along: policy p on table other'),
 ('CREATE RULE r AS ON DELETE TO agents DO ALSO INSERT INTO other VALUES (OLD.a); DROP TABLE other', '2: rule r on table agents'),
+('CREATE RULE r AS ON DELETE TO agents DO ALSO (NOTIFY gone; INSERT INTO other VALUES (OLD.a); NOTIFY gone, ''too''); DROP TABLE other', '2: rule r on table agents'),
 ('CREATE RULE r AS ON DELETE TO agents DO ALSO INSERT INTO other VALUES (OLD.b); ALTER TABLE agents DROP b', '2: rule r on table agents'),
 ('CREATE RULE r AS ON DELETE TO agents DO ALSO INSERT INTO other VALUES (OLD.a); ALTER TABLE agents DROP b', ''),
 ('CREATE RULE r AS ON DELETE TO agents WHERE OLD.b > 0 DO INSTEAD NOTHING; ALTER TABLE agents DROP b', '2: rule r on table agents'),
