@@ -591,6 +591,17 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 		fuzz_fail("the same fingerprint with token %d changed:\n%s", changed, text.data);
 }
 
+/*
+ * Whether the first line of the data is a comment that ended the COPY before them,
+ * without a semicolon: another tool's mark of its down part.
+ */
+static bool
+fuzz_data_begin_with_mark(const Script *script, const ScriptStatement *s)
+{
+	return memchr(script->text + s->end, ';', s->copy_start - s->end) == NULL &&
+		strncmp(script->text + s->copy_start, "--", 2) == 0;
+}
+
 /* Inline data count byte for byte, but for the end of the line behind them. */
 static void
 fuzz_check_data(const Script *script, FuzzRandom *random)
@@ -603,7 +614,8 @@ fuzz_check_data(const Script *script, FuzzRandom *random)
 		return;
 	for (int i = 0, n = 0; i < script->n_statements; i++)
 	{
-		if (script->statements[i].copy_line > 0 && fuzz_random(random, ++n) == 0)
+		if (script->statements[i].copy_line > 0 &&
+			!fuzz_data_begin_with_mark(script, &script->statements[i]) && fuzz_random(random, ++n) == 0)
 			s = &script->statements[i];
 	}
 	for (int what = 0; s != NULL && what < 3; what++)
