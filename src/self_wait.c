@@ -277,7 +277,10 @@ self_wait_explain(ErrorData *edata)
 {
 	int			peer = watch.cancelled;
 
-	if (peer == 0)
+	/* What a cancelled peer's error comes as; another one speaks for itself. */
+	if (peer == 0 ||
+		(edata->sqlerrcode != ERRCODE_QUERY_CANCELED &&
+		 ERRCODE_TO_CATEGORY(edata->sqlerrcode) != ERRCODE_CONNECTION_EXCEPTION))
 		return;
 	edata->sqlerrcode = ERRCODE_T_R_DEADLOCK_DETECTED;
 	if (watch.making)
