@@ -592,14 +592,14 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 }
 
 /*
- * Whether the first line of the data is a comment that ended the COPY before them,
- * without a semicolon: another tool's mark of its down part.
+ * Whether a COPY ended without a semicolon, by another tool's mark of its down part.
+ * The mark is then a line of its data, and changing it makes another script of all.
  */
 static bool
-fuzz_data_begin_with_mark(const Script *script, const ScriptStatement *s)
+fuzz_copy_ended_by_mark(const Script *script, const ScriptStatement *s)
 {
-	return memchr(script->text + s->end, ';', s->copy_start - s->end) == NULL &&
-		strncmp(script->text + s->copy_start, "--", 2) == 0;
+	return script->text[s->start] != '\\' &&
+		memchr(script->text + s->end, ';', s->copy_start - s->end) == NULL;
 }
 
 /* Inline data count byte for byte, but for the end of the line behind them. */
@@ -615,7 +615,7 @@ fuzz_check_data(const Script *script, FuzzRandom *random)
 	for (int i = 0, n = 0; i < script->n_statements; i++)
 	{
 		if (script->statements[i].copy_line > 0 &&
-			!fuzz_data_begin_with_mark(script, &script->statements[i]) && fuzz_random(random, ++n) == 0)
+			!fuzz_copy_ended_by_mark(script, &script->statements[i]) && fuzz_random(random, ++n) == 0)
 			s = &script->statements[i];
 	}
 	for (int what = 0; s != NULL && what < 3; what++)
