@@ -197,6 +197,7 @@ stepwise_is_unchanged(Stepwise *s, int step, bytea *fingerprint)
 		if (request_same_bytes(stepwise_range_fingerprint(s, from, end), fingerprint))
 		{
 			stepwise_cut(s, end + 1);
+			(void) stepwise_known_fingerprint(s, step);
 			return true;
 		}
 	}

@@ -75,6 +75,16 @@ for my $case ([ '10', 'CREATE UNIQUE INDEX CONCURRENTLY other_a ON other (a)', '
 }
 is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (111, 112)'), 2, 'and the mended one runs whole');
 
+# Mended so, and a later step fails too: what is finished is known as finished still.
+{
+	my $script = "INSERT INTO other VALUES (160);\n%s;\nVACUUM other;\n%s;\n";
+
+	is_error(run($node, '16', sprintf($script, 'VACUUM nowhere', 'SELECT 1/0')), '42P01', undef, '16 fails in its second step');
+	is_error(run($node, '16', sprintf($script, 'INSERT INTO other VALUES (161)', 'SELECT 1/0')), '22012', undef, '16: mended, it fails in its fourth');
+	is(run($node, '16', sprintf($script, 'INSERT INTO other VALUES (161)', 'SELECT 1'))->{value}, 'applied', '16: mended there too, it goes on');
+	is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (160, 161)'), 2, '16: each step has run once');
+}
+
 # A block that had to run alone is mended into what cannot, there and behind it.
 sql_try($node, q{CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN BEGIN COMMIT; EXCEPTION WHEN division_by_zero THEN END; END'});
 is_error(run($node, '12', "INSERT INTO other VALUES (120);\nCALL commits();\n"), '2D000', undef, '12 fails in a block');
