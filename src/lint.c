@@ -723,19 +723,22 @@ lint_statement(void *arg, int index, Node *node, const ShapeStatement *shape)
 
 /*
  * Begins to lint a script. Findings and state live in the current memory
- * context; settings may be gone afterwards.
+ * context; settings may be gone afterwards. memory: NULL, or where the state is
+ * to live, which lint_end() resets.
  */
 Lint *
-lint_begin(Script *script, const Settings *settings)
+lint_begin(Script *script, const Settings *settings, MemoryContext memory)
 {
 	Lint	   *lint = palloc0(sizeof(Lint));
 
 	if (lint_watches == NULL)
 		lint_make_watches();
 	lint->script = script;
-	lint->kept.context = CurrentMemoryContext;
-	lint->state.context = lint->context = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint state",
-																ALLOCSET_SMALL_SIZES);
+	lint->memory = memory;
+	lint->context = AllocSetContextCreate(memory != NULL ? memory : CurrentMemoryContext,
+										  "tapmig lint state", ALLOCSET_DEFAULT_SIZES);
+	lint_room_begin(&lint->state, memory != NULL ? memory : lint->context, memory != NULL);
+	lint_room_begin(&lint->kept, CurrentMemoryContext, false);
 	lint->scratch = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
 										  ALLOCSET_DEFAULT_SIZES);
 	lint->lint_rows = settings->lint_rows;
@@ -820,7 +823,10 @@ lint_end(Lint *lint)
 	lint_judge_allow(lint);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lint->scratch);
-	MemoryContextDelete(lint->context);
+	if (lint->memory == NULL)
+		MemoryContextDelete(lint->context);
+	else
+		MemoryContextReset(lint->memory);
 	lint->context = lint->scratch = NULL;
 	lint_sort_findings(lint);
 	return &lint->findings;
@@ -856,7 +862,7 @@ lint_statements(Lint *lint, Script *script, const Shape *shape)
 const LintFindings *
 lint_script(Script *script, const Shape *shape, const Settings *settings)
 {
-	Lint	   *lint = lint_begin(script, settings);
+	Lint	   *lint = lint_begin(script, settings, NULL);
 	int			nest = NewGUCNestLevel();
 	ScriptSilence silence;
 

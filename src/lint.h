@@ -53,7 +53,8 @@ typedef struct LintFindings
 
 typedef struct Lint Lint;
 
-extern Lint *lint_begin(Script *script, const Settings *settings);
+extern Lint *lint_begin(Script *script, const Settings *settings,
+						MemoryContext memory);
 extern bool lint_statement(void *lint, int index, Node *node,
 						   const ShapeStatement *shape);
 extern const LintFindings *lint_end(Lint *lint);

@@ -348,8 +348,12 @@ typedef struct LintRoom
 	MemoryContext context;
 	char	   *start;			/* of what is free in the block under way */
 	char	   *end;
-	Size		block;
+	Size		block;			/* its size ... */
+	Size		largest;		/* ... and how far that grows */
 } LintRoom;
+
+/* Columns whose number alone is a list that is shared. */
+#define LINT_ALONE 32
 
 /* Messages that were made lately; see lint_find_at(). */
 #define LINT_SAID 16
@@ -358,6 +362,7 @@ struct Lint
 {
 	Script	   *script;
 	MemoryContext context;		/* of the state: lives to the end of the script */
+	MemoryContext memory;		/* most of it, where that is the caller's; else NULL */
 	MemoryContext scratch;		/* of one statement */
 	int			lint_rows;
 	LintRoom	state;			/* for lint_alloc() */
@@ -529,6 +534,7 @@ extern const LintRule lint_rules_script[];
 extern void lint_analysis(Lint *lint);
 
 /* lint_memory.c: see there for how long it lives */
+extern void lint_room_begin(LintRoom *room, MemoryContext context, bool in_blocks);
 extern void *lint_alloc(Lint *lint, Size size);
 extern char *lint_strdup(Lint *lint, const char *text);
 extern char *lint_concat(const char *a, const char *b);

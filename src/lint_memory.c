@@ -17,19 +17,27 @@
 
 /*
  * Blocks grow fast, to the size of the server's own largest ones: only what is used
- * of a block is real, and malloc() keeps memory for the next call, instead of giving
- * it back, up to twice the largest block that was ever freed.
+ * of a block is real. Those in the caller's memory are chunks of its own blocks.
  */
 #define LINT_FIRST_BLOCK	4096
 #define LINT_BLOCK_GROWTH	8
 #define LINT_LARGEST_BLOCK	ALLOCSET_DEFAULT_MAXSIZE
+#define LINT_LARGEST_CHUNK	65536
+
+/* Where pieces are taken from; in_blocks: the context has large ones itself. */
+void
+lint_room_begin(LintRoom *room, MemoryContext context, bool in_blocks)
+{
+	room->context = context;
+	room->largest = in_blocks ? LINT_LARGEST_CHUNK : LINT_LARGEST_BLOCK;
+}
 
 /* Begins a block for at least so much; what the one before has left is lost. */
 static void
 memory_begin_block(LintRoom *room, Size size)
 {
 	Size		block = room->block == 0 ? LINT_FIRST_BLOCK :
-		Min(room->block * LINT_BLOCK_GROWTH, LINT_LARGEST_BLOCK);
+		Min(room->block * LINT_BLOCK_GROWTH, room->largest);
 
 	room->block = block;
 	block = Max(block, size);

@@ -378,24 +378,43 @@ tapmig_rehearse(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* With more rows than this of a function that looks after the database ... */
-#define SQLAPI_FEW_ROWS 1000
+/* ---- tapmig.lint */
+
+/* With more statements or rows than this a lint has memory of its own ... */
+#define SQLAPI_FEW 1000
+
+/* ... which is so large for each statement, and for all of them. */
+#define SQLAPI_LINT_STATEMENT 768
+#define SQLAPI_LINT_MEMORY (24 * 1024 * 1024)
 
 /*
- * ... they get the memory for such work before they go to a file, and no more of it
- * than they need: the usual memory context rounds each one up to a power of two.
+ * The memory of a lint, first for its state and then, where the state was, for its
+ * rows: to touch memory for the first time costs as much as to write there. It is no
+ * more than they need: the usual memory context rounds each row up to a power of two.
+ * Only what is used of it is real.
+ *
+ * A query may call the function again and again (LATERAL), once the rows of the call
+ * before are gone: their memory goes then.
  */
-static void
-sqlapi_maintenance_rows(ReturnSetInfo *rsinfo, int rows)
+static MemoryContext
+sqlapi_lint_memory(FmgrInfo *function, int n)
 {
-	MemoryContext context;
-	MemoryContext old;
+	Size		size = Min((Size) n * SQLAPI_LINT_STATEMENT, SQLAPI_LINT_MEMORY);
 
-	if (rows <= SQLAPI_FEW_ROWS)
-		return;
-	context = GenerationContextCreate(rsinfo->econtext->ecxt_per_query_memory, "tapmig rows",
-									  ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
+	if (function->fn_extra != NULL && MemoryContextIsEmpty(function->fn_extra))
+		MemoryContextDelete(function->fn_extra);
+	function->fn_extra = NULL;
+	function->fn_extra = GenerationContextCreate(function->fn_mcxt, "tapmig lint memory", size,
+												 ALLOCSET_DEFAULT_MAXSIZE / 8, ALLOCSET_DEFAULT_MAXSIZE);
+	return function->fn_extra;
+}
+
+/* Rows in that memory; as many as maintenance_work_mem holds, before they go to a file. */
+static void
+sqlapi_begin_lint_rows(ReturnSetInfo *rsinfo, MemoryContext memory)
+{
+	MemoryContext old = MemoryContextSwitchTo(memory);
+
 	tuplestore_end(rsinfo->setResult);
 	rsinfo->setResult = NULL;
 	rsinfo->setResult = tuplestore_begin_heap((rsinfo->allowedModes & SFRM_Materialize_Random) != 0,
@@ -409,6 +428,7 @@ tapmig_lint(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	text	   *sql = sqlapi_script(fcinfo, 0, true);
+	MemoryContext memory = NULL;
 	Settings	settings;
 	Script	   *script;
 	Lint	   *lint;
@@ -418,10 +438,15 @@ tapmig_lint(PG_FUNCTION_ARGS)
 	settings_read(&settings, NULL);
 	script = script_new(VARDATA_ANY(sql), VARSIZE_ANY_EXHDR(sql), NULL);
 	script_read(script);
-	lint = lint_begin(script, &settings);
+	if (script->n_statements > SQLAPI_FEW)
+		memory = sqlapi_lint_memory(fcinfo->flinfo, script->n_statements);
+	lint = lint_begin(script, &settings, memory);
 	shape_read_each(script, lint_statement, lint);
 	findings = lint_end(lint);
-	sqlapi_maintenance_rows(rsinfo, findings->n);
+	if (memory == NULL && findings->n > SQLAPI_FEW)
+		memory = sqlapi_lint_memory(fcinfo->flinfo, findings->n);
+	if (memory != NULL)
+		sqlapi_begin_lint_rows(rsinfo, memory);
 	lint_put_rows(findings, rsinfo->setResult, rsinfo->setDesc);
 	return (Datum) 0;
 }
