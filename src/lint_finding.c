@@ -415,26 +415,136 @@ lint_report(Script *script, const LintFindings *findings, const Settings *settin
 
 /* ---- rows */
 
-/* Texts of C that have been made texts of SQL, by their addresses. */
+/* Texts of C and their lengths, by their addresses. */
 typedef struct FindingText
 {
-	const char *from;
-	Datum		made;
+	const char *text;
+	Size		length;
 } FindingText;
 
 #define FINDING_TEXTS 32
 
-static Datum
-finding_text(FindingText *texts, const char *from)
+/* What rows are formed with. */
+typedef struct FindingRows
 {
-	FindingText *kept = &texts[((uintptr_t) from) / MAXIMUM_ALIGNOF % FINDING_TEXTS];
+	FindingText texts[FINDING_TEXTS];
+	StringInfoData message;
+	StringInfoData row;			/* the row under way, a HeapTupleHeader and its data */
+	HeapTupleData tuple;		/* the same, when it is done */
+} FindingRows;
 
-	if (kept->from != from)
+#define FINDING_COLUMNS 8
+
+/* The length of a text that other rows are likely to have too. */
+static Size
+finding_text_length(FindingRows *rows, const char *text)
+{
+	FindingText *kept = &rows->texts[((uintptr_t) text) / MAXIMUM_ALIGNOF % FINDING_TEXTS];
+
+	if (kept->text != text)
 	{
-		kept->made = CStringGetTextDatum(from);
-		kept->from = from;
+		kept->length = strlen(text);
+		kept->text = text;
 	}
-	return kept->made;
+	return kept->length;
+}
+
+/*
+ * The next column of the row under way, which has space for it, as heap_fill_tuple()
+ * has it. NULL: null.
+ */
+static void
+finding_add_text(FindingRows *rows, int column, const char *text, Size length)
+{
+	StringInfo	row = &rows->row;
+
+	if (text == NULL)
+	{
+		((HeapTupleHeader) row->data)->t_infomask |= HEAP_HASNULL;
+		return;
+	}
+	((HeapTupleHeader) row->data)->t_bits[0] |= 1 << column;
+	if (length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	{
+		SET_VARSIZE_SHORT(row->data + row->len, length + VARHDRSZ_SHORT);
+		row->len += VARHDRSZ_SHORT;
+	}
+	else
+	{
+		while (row->len % ALIGNOF_INT != 0)
+			row->data[row->len++] = '\0';
+		SET_VARSIZE(row->data + row->len, length + VARHDRSZ);
+		row->len += VARHDRSZ;
+	}
+	memcpy(row->data + row->len, text, length);
+	row->len += length;
+}
+
+/*
+ * The row of a message, without its place. heap_form_tuple() would take longer than
+ * the rules of most statements take, for it knows nothing of the columns.
+ */
+static HeapTuple
+finding_form_row(FindingRows *rows, const LintMessage *message)
+{
+	StringInfo	row = &rows->row;
+	int			offset = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(FINDING_COLUMNS));
+	const char *level = lint_level_name(message->level);
+	Size		rule_length = finding_text_length(rows, message->rule);
+	Size		level_length = finding_text_length(rows, level);
+	Size		relation_length = message->relation == NULL ? 0 : strlen(message->relation);
+	Size		lock_length = message->lock_mode == NULL ? 0 :
+		finding_text_length(rows, message->lock_mode);
+	Size		advice_length = finding_text_length(rows, message->advice);
+	HeapTupleHeader header;
+
+	resetStringInfo(&rows->message);
+	finding_append_message(&rows->message, message);
+	resetStringInfo(row);
+	enlargeStringInfo(row, offset + 2 * sizeof(int32) + rule_length + level_length + relation_length +
+					  lock_length + rows->message.len + advice_length +
+					  FINDING_COLUMNS * (VARHDRSZ + ALIGNOF_INT));
+	memset(row->data, 0, offset);
+	row->len = offset + 2 * sizeof(int32);
+	header = (HeapTupleHeader) row->data;
+	header->t_hoff = offset;
+	header->t_infomask = HEAP_HASVARWIDTH;
+	HeapTupleHeaderSetNatts(header, FINDING_COLUMNS);
+	header->t_bits[0] = 3;		/* the place */
+	finding_add_text(rows, 2, message->rule, rule_length);
+	finding_add_text(rows, 3, level, level_length);
+	finding_add_text(rows, 4, message->relation, relation_length);
+	finding_add_text(rows, 5, message->lock_mode, lock_length);
+	finding_add_text(rows, 6, rows->message.data, rows->message.len);
+	finding_add_text(rows, 7, message->advice, advice_length);
+	if ((header->t_infomask & HEAP_HASNULL) == 0)
+		header->t_bits[0] = 0;
+	rows->tuple.t_data = header;
+	rows->tuple.t_len = row->len;
+	return &rows->tuple;
+}
+
+/* The row of a finding that stands in no statement; there are few. */
+static void
+finding_put_alone(const LintFinding *finding, Tuplestorestate *store, TupleDesc desc)
+{
+	LintMessage *message = finding->message;
+	StringInfoData buf;
+	Datum		values[FINDING_COLUMNS] = {0};
+	bool		nulls[FINDING_COLUMNS] = {true};
+
+	initStringInfo(&buf);
+	finding_append_message(&buf, message);
+	values[1] = Int32GetDatum(finding->line);
+	values[2] = CStringGetTextDatum(message->rule);
+	values[3] = CStringGetTextDatum(lint_level_name(message->level));
+	nulls[4] = message->relation == NULL;
+	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(message->relation);
+	nulls[5] = message->lock_mode == NULL;
+	values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(message->lock_mode);
+	values[6] = CStringGetTextDatum(buf.data);
+	values[7] = CStringGetTextDatum(message->advice);
+	tuplestore_putvalues(store, desc, values, nulls);
 }
 
 /*
@@ -442,50 +552,36 @@ finding_text(FindingText *texts, const char *from)
  * one row is formed, and the place written into it for each of them.
  */
 void
-lint_put_rows(const LintFindings *findings, Tuplestorestate *rows, TupleDesc desc)
+lint_put_rows(const LintFindings *findings, Tuplestorestate *store, TupleDesc desc)
 {
-	FindingText texts[FINDING_TEXTS] = {{NULL, (Datum) 0}};
-	StringInfoData buf;
+	FindingRows rows;
 
-	initStringInfo(&buf);
+	Assert(desc->natts == FINDING_COLUMNS);
+	memset(&rows, 0, sizeof(rows));
+	initStringInfo(&rows.message);
+	initStringInfo(&rows.row);
 	for (int i = 0; i < findings->n; i++)
 	{
 		const LintFinding *finding = &findings->items[i];
 		LintMessage *message = finding->message;
-		Datum		values[8] = {0};
-		bool		nulls[8] = {0};
+		HeapTuple	row = message->row;
 		int32	   *place;
 
 		CHECK_FOR_INTERRUPTS();
-		if (message->row == NULL)
+		if (finding->statement < 0)
 		{
-			nulls[0] = finding->statement < 0;
-			values[0] = Int32GetDatum(finding->statement + 1);
-			values[1] = Int32GetDatum(finding->line);
-			values[2] = finding_text(texts, message->rule);
-			values[3] = finding_text(texts, lint_level_name(message->level));
-			nulls[4] = message->relation == NULL;
-			values[4] = nulls[4] ? (Datum) 0 : finding_text(texts, message->relation);
-			nulls[5] = message->lock_mode == NULL;
-			values[5] = nulls[5] ? (Datum) 0 : finding_text(texts, message->lock_mode);
-			resetStringInfo(&buf);
-			appendStringInfoSpaces(&buf, VARHDRSZ);
-			finding_append_message(&buf, message);
-			SET_VARSIZE(buf.data, buf.len);
-			values[6] = PointerGetDatum(buf.data);
-			values[7] = finding_text(texts, message->advice);
-			if (message->findings == 1)
-			{
-				tuplestore_putvalues(rows, desc, values, nulls);
-				continue;
-			}
-			message->row = heap_form_tuple(desc, values, nulls);
+			finding_put_alone(finding, store, desc);
+			continue;
 		}
-
-		/* The first two columns; a finding without a statement shares nothing. */
-		place = (int32 *) ((char *) message->row->t_data + message->row->t_data->t_hoff);
+		if (row == NULL)
+		{
+			row = finding_form_row(&rows, message);
+			if (message->findings > 1)
+				row = message->row = heap_copytuple(row);
+		}
+		place = (int32 *) ((char *) row->t_data + row->t_data->t_hoff);
 		place[0] = finding->statement + 1;
 		place[1] = finding->line;
-		tuplestore_puttuple(rows, message->row);
+		tuplestore_puttuple(store, row);
 	}
 }
