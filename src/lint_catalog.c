@@ -621,12 +621,13 @@ lint_parents(Lint *lint, LintRelation *rel)
 void
 lint_size_changes(Lint *lint, LintRelation *child)
 {
-	if (child->is_new)
+	if (child->is_new || child->has_no_parent)
 		return;
 	if (!child->is_partition)
 	{
 		lint_analysis(lint);
-		if (!has_superclass(child->oid))
+		child->has_no_parent = !has_superclass(child->oid);
+		if (child->has_no_parent)
 			return;
 	}
 	lint->sizes_age++;

@@ -125,8 +125,9 @@ struct LintRelation
 	bool		emptied;		/* truncated by this script */
 	bool		filled;			/* the script has put rows into it */
 	bool		deleted;		/* ... or has deleted all that were in it */
-	bool		untyped;		/* ALTER TABLE ... NOT OF */
-	bool		replaced;		/* a view, by CREATE OR REPLACE */
+	bool		untyped:1;		/* ALTER TABLE ... NOT OF */
+	bool		replaced:1;		/* a view, by CREATE OR REPLACE */
+	bool		has_no_parent;	/* in the catalogs, as far as is known */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
 	bool		has_labels;		/* new, with a column of an enum that the script adds to */
 	bool		has_children;	/* has had some, in the catalogs */
