@@ -235,14 +235,21 @@ lint_make_watches(void)
 	lint_watches = watches;
 }
 
-/* The first watch of a node and subtype, or of what follows, or the end. */
+/*
+ * The first watch of a node and subtype, or of what follows, or the end. What was asked
+ * for lately is kept: large scripts ask the same again and again.
+ */
 static int
 lint_first_watch(int node, int subtype)
 {
+	static LintWatch kept[64];
+	LintWatch  *known = &kept[(unsigned int) (node * 7 + subtype) % lengthof(kept)];
 	int			place = lint_node_place(node);
 	int			low = lint_node_watches[place];
 	int			high = lint_node_watches[place + 1];
 
+	if (known->node == node && known->subtype == subtype)
+		return known->order;
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;
@@ -253,6 +260,7 @@ lint_first_watch(int node, int subtype)
 		else
 			high = middle;
 	}
+	*known = (LintWatch) {node, subtype, low, NULL};
 	return low;
 }
 
@@ -510,6 +518,9 @@ lint_look(Lint *lint, Node *node)
 	RangeVar   *target = lint_target(node);
 	LintCheck	c;
 
+	lint->target = target;
+	lint->target_known = false;
+
 	if (lint->create_schema != NULL)
 	{
 		/* An error has ended the one before. */
@@ -548,6 +559,7 @@ lint_look(Lint *lint, Node *node)
 	if (lint->slow || (lint->in_block && lint->shape->kind == SHAPE_STEPWISE))
 		lint_ask(lint, LINT_AFTER_STATEMENT, LINT_ANY, &c);
 	lint_guarded(lint, lint_after, &c);
+	lint->target = NULL;
 }
 
 static bool

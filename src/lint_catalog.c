@@ -283,7 +283,7 @@ catalog_numbers(Lint *lint, HeapTuple tuple, int attribute, TupleDesc desc)
 	array = DatumGetArrayTypeP(value);
 	numbers = (int16 *) ((char *) array + ARR_OVERHEAD_NONULLS(1));
 	for (int i = 0; ARR_NDIM(array) == 1 && i < ARR_DIMS(array)[0]; i++)
-		result = lint_append_int(lint, result, numbers[i]);
+		result = lint_append_number(lint, result, numbers[i]);
 	return result;
 }
 
@@ -364,20 +364,11 @@ char *
 lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
 					 Node *expression)
 {
-	StringInfoData columns;
-	ListCell   *lc;
-	char	   *name;
+	const char *columns = NULL;
+	const char *name;
 
-	initStringInfo(&columns);
 	if (con->contype == CONSTR_FOREIGN)
-	{
-		foreach(lc, keys)
-		{
-			if (columns.len > 0)
-				appendStringInfoChar(&columns, '_');
-			appendStringInfoString(&columns, strVal(lfirst(lc)));
-		}
-	}
+		columns = lint_join(keys, "_");
 	else if (con->contype == CONSTR_CHECK && expression != NULL)
 	{
 		Bitmapset  *attributes = NULL;
@@ -389,13 +380,12 @@ lint_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys,
 		{
 			column = lint_column_numbered(lint, rel, member + FirstLowInvalidHeapAttributeNumber);
 			if (column != NULL && column->name != NULL)
-				appendStringInfoString(&columns, column->name);
+				columns = column->name;
 		}
 	}
 	else
 		return NULL;
-	name = lint_object_name(rel->name, columns.len > 0 ? columns.data : NULL,
-						  con->contype == CONSTR_FOREIGN ? "fkey" : "check");
+	name = lint_object_name(lint, rel->name, columns, con->contype == CONSTR_FOREIGN ? "fkey" : "check");
 	return lint_constraint(lint, rel, name) != NULL ? NULL : lint_strdup(lint, name);
 }
 
@@ -535,7 +525,7 @@ catalog_index(Lint *lint, HeapTuple tuple)
 	index->unique = form->indisunique;
 	index->partial = !heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
 	for (int i = 0; i < form->indnkeyatts; i++)
-		index->keys = lint_append_int(lint, index->keys, form->indkey.values[i]);
+		index->keys = lint_append_number(lint, index->keys, form->indkey.values[i]);
 	return index;
 }
 

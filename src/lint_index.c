@@ -71,13 +71,13 @@ index_columns(IndexStmt *stmt)
 }
 
 /* A name that the server chooses for an index, as ChooseRelationName() makes it. */
-static char *
+static const char *
 index_name(Lint *lint, LintRelation *rel, const char *columns)
 {
-	char	   *name = lint_object_name(rel->name, columns, "idx");
+	const char *name = lint_object_name(lint, rel->name, columns, "idx");
 
 	for (int i = 1; lint_relation_at(lint, rel->schema, name) != NULL; i++)
-		name = lint_object_name(rel->name, columns, psprintf("idx%d", i));
+		name = lint_object_name(lint, rel->name, columns, psprintf("idx%d", i));
 	return name;
 }
 
@@ -204,7 +204,7 @@ lint_index_create(Lint *lint, IndexStmt *stmt)
 		LintColumn *column = element->name == NULL ? NULL :
 			lint_column(lint, rel, element->name);
 
-		keys = lint_append_int(lint, keys, column == NULL ? 0 : column->attnum);
+		keys = lint_append_number(lint, keys, column == NULL ? 0 : column->attnum);
 	}
 	index = lint_index_add(lint, rel, stmt->idxname != NULL ? stmt->idxname :
 						   index_name(lint, rel, index_columns(stmt)),

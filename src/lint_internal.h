@@ -138,6 +138,7 @@ struct LintRelation
 	bool		have_indexes;
 	bool		have_dependents;
 	bool		have_keys_to;
+	uint8		bucket;			/* of lint->names: the name's */
 	int			unfilled_since; /* REFRESH ... WITH NO DATA, from 1; 0: none */
 	int			rls_since;		/* the statement that enabled it, from 1; 0: none */
 	int			renamed_step;	/* renamed in this step, from 1; 0: not */
@@ -315,7 +316,7 @@ typedef struct LintTypeName
 #define LINT_NAME_BUCKETS 64
 
 /* Statements that are looked at together; see lint_statement(). */
-#define LINT_BATCH			32
+#define LINT_BATCH			64
 #define LINT_BATCH_BYTES	16384
 
 typedef struct LintPending
@@ -367,6 +368,9 @@ struct Lint
 	MemoryContext scratch;		/* of one statement */
 	int			lint_rows;
 	LintRoom	state;			/* for lint_alloc() */
+	List	   *alone[LINT_ALONE];	/* see lint_append_number() */
+	List	   *name_alone;		/* see lint_state.c */
+	char		object_name[NAMEDATALEN];	/* lint_object_name()'s */
 	LintRoom	kept;			/* for lint_keep() */
 	LintFindings findings;
 	LintMessage *said[LINT_SAID];
@@ -411,6 +415,14 @@ struct Lint
 	int			names[LINT_NAME_BUCKETS];	/* ... when one of these names is another's */
 	LintFound	found[LINT_FOUND];	/* the names that were looked for last */
 	int			next_found;		/* the oldest of them */
+	uint32		name_changes;	/* counts whenever any name may mean something else */
+	const RangeVar *target;		/* the statement's own relation; NULL: none */
+	bool		target_known;	/* what it means ... */
+	LintRelation *target_rel;	/* ... is this ... */
+	uint32		target_changes; /* ... when names were such */
+	const RangeVar *absent;		/* of a statement: what it makes is not there yet ... */
+	int			absent_statement;	/* ... at this one ... */
+	uint32		absent_changes; /* ... when names were such */
 	bool		has_temp;		/* the script has made a temporary relation */
 	List	   *until_commit;	/* those of them that are dropped then */
 	List	   *held;			/* relations that this step has locked */
@@ -539,11 +551,13 @@ extern void lint_room_begin(LintRoom *room, MemoryContext context, bool in_block
 extern void *lint_alloc(Lint *lint, Size size);
 extern char *lint_strdup(Lint *lint, const char *text);
 extern char *lint_concat(const char *a, const char *b);
-extern char *lint_object_name(const char *relation, const char *columns, const char *label);
+extern const char *lint_join(List *names, const char *between);
+extern const char *lint_object_name(Lint *lint, const char *relation, const char *columns,
+									const char *label);
 extern void *lint_keep(Lint *lint, Size size);
 extern char *lint_keep_text(Lint *lint, const char *text);
 extern List *lint_append(Lint *lint, List *list, void *element);
-extern List *lint_append_int(Lint *lint, List *list, int element);
+extern List *lint_append_number(Lint *lint, List *list, int number);
 
 /* lint_finding.c */
 extern void lint_find(LintCheck *c, LintRelation *rel, LOCKMODE lock,

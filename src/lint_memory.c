@@ -97,16 +97,34 @@ lint_concat(const char *a, const char *b)
 	return result;
 }
 
-/* makeObjectName(), in the current context; columns may be NULL. */
-char *
-lint_object_name(const char *relation, const char *columns, const char *label)
+/* String nodes as one text, in the current context or the only one's own; NIL: NULL. */
+const char *
+lint_join(List *names, const char *between)
+{
+	StringInfoData buf;
+	ListCell   *lc;
+
+	if (list_length(names) <= 1)
+		return names == NIL ? NULL : strVal(linitial(names));
+	initStringInfo(&buf);
+	foreach(lc, names)
+	{
+		if (buf.len > 0)
+			appendStringInfoString(&buf, between);
+		appendStringInfoString(&buf, strVal(lfirst(lc)));
+	}
+	return buf.data;
+}
+
+/* makeObjectName(); columns may be NULL. The name is there until the next one is made. */
+const char *
+lint_object_name(Lint *lint, const char *relation, const char *columns, const char *label)
 {
 	Size		lengths[] = {strlen(relation), columns == NULL ? 0 : strlen(columns) + 1, strlen(label) + 1};
-	char	   *result;
+	char	   *result = lint->object_name;
 
 	if (lengths[0] + lengths[1] + lengths[2] >= NAMEDATALEN)
 		return makeObjectName(relation, columns, label);
-	result = palloc(NAMEDATALEN);
 	memcpy(result, relation, lengths[0]);
 	if (columns != NULL)
 	{
@@ -166,13 +184,34 @@ lint_append(Lint *lint, List *list, void *element)
 	return list;
 }
 
-/* lappend_int() */
+/*
+ * lappend_int() for numbers of columns. Lists of one are shared, so that nothing else
+ * may change what it returns.
+ */
 List *
-lint_append_int(Lint *lint, List *list, int element)
+lint_append_number(Lint *lint, List *list, int number)
 {
+	List	  **alone = number >= 0 && number < LINT_ALONE ? &lint->alone[number] : NULL;
+
+	if (list == NIL && alone != NULL)
+	{
+		if (*alone == NULL)
+		{
+			*alone = memory_list(lint, NIL, T_IntList);
+			(*alone)->elements[(*alone)->length++].int_value = number;
+		}
+		return *alone;
+	}
+	if (list != NIL && list->length == 1)
+	{
+		int			first = list->elements[0].int_value;
+
+		list = memory_list(lint, NIL, T_IntList);
+		list->elements[list->length++].int_value = first;
+	}
 	list = memory_list(lint, list, T_IntList);
 	if (list->length == list->max_length)
-		return lappend_int(list, element);
-	list->elements[list->length++].int_value = element;
+		return lappend_int(list, number);
+	list->elements[list->length++].int_value = number;
 	return list;
 }

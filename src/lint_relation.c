@@ -25,19 +25,24 @@
 
 #include "lint_internal.h"
 
+/* A LintRelation begins so. */
 typedef struct LintRelationKey
 {
 	const char *schema;			/* both live as long as the lint */
 	const char *name;
 } LintRelationKey;
 
-/* rel is NULL where the script has made the name free. */
+StaticAssertDecl(offsetof(LintRelation, schema) == offsetof(LintRelationKey, schema) &&
+				 offsetof(LintRelation, name) == offsetof(LintRelationKey, name),
+				 "a relation is its own key");
+
+/* A name: of the relation that is its key, or one that the script has made free. */
 typedef struct LintRelationEntry
 {
-	LintRelationKey key;
-	LintRelation *rel;
+	const LintRelationKey *key;
 	uint32		hash;
 	char		status;
+	bool		is_free;
 } LintRelationEntry;
 
 static inline uint32
@@ -48,10 +53,10 @@ relation_name_hash(const char *name)
 
 #define SH_PREFIX		lint_names_to
 #define SH_ELEMENT_TYPE	LintRelationEntry
-#define SH_KEY_TYPE		LintRelationKey
+#define SH_KEY_TYPE		const LintRelationKey *
 #define SH_KEY			key
-#define SH_HASH_KEY(tb, key)	relation_name_hash((key).name)
-#define SH_EQUAL(tb, a, b)	(strcmp((a).name, (b).name) == 0 && strcmp((a).schema, (b).schema) == 0)
+#define SH_HASH_KEY(tb, key)	relation_name_hash((key)->name)
+#define SH_EQUAL(tb, a, b)	(strcmp((a)->name, (b)->name) == 0 && strcmp((a)->schema, (b)->schema) == 0)
 #define SH_STORE_HASH
 #define SH_GET_HASH(tb, a)	(a)->hash
 #define SH_SCOPE		static inline
@@ -65,23 +70,45 @@ relation_entry(Lint *lint, const char *schema, const char *name)
 {
 	LintRelationKey key = {schema, name};
 
-	return lint->relations == NULL ? NULL : lint_names_to_lookup(lint->relations, key);
+	return lint->relations == NULL ? NULL : lint_names_to_lookup(lint->relations, &key);
 }
 
-/* The same; made where it is not there. The names live as long as the lint. */
-static LintRelationEntry *
-relation_enter(Lint *lint, const char *schema, const char *name)
+/* The relation of an entry; NULL: none has its name. */
+static LintRelation *
+relation_of(const LintRelationEntry *entry)
 {
-	LintRelationKey key = {schema, name};
+	return entry->is_free ? NULL : (LintRelation *) unconstify(LintRelationKey *, entry->key);
+}
+
+/* The entry of a relation's name, from now on its own. */
+static LintRelationEntry *
+relation_enter(Lint *lint, LintRelation *rel)
+{
+	const LintRelationKey *key = (const LintRelationKey *) rel;
+	uint32		hash = relation_name_hash(rel->name);
 	bool		found;
 	LintRelationEntry *entry;
 
 	if (lint->relations == NULL)
 		lint->relations = lint_names_to_create(lint->context, 12, NULL);
-	entry = lint_names_to_insert(lint->relations, key, &found);
-	if (!found)
-		entry->rel = NULL;
+	rel->bucket = hash % LINT_NAME_BUCKETS;
+	entry = lint_names_to_insert_hash(lint->relations, key, hash, &found);
+	entry->key = key;
+	entry->is_free = false;
 	return entry;
+}
+
+/* Its name is free from now on, and may be changed. */
+static void
+relation_leave(Lint *lint, LintRelation *rel)
+{
+	LintRelationKey *key = lint_alloc(lint, sizeof(LintRelationKey));
+	LintRelationEntry *entry = relation_enter(lint, rel);
+
+	key->schema = rel->schema;
+	key->name = rel->name;
+	entry->key = key;
+	entry->is_free = true;
 }
 
 /* A copy of a schema's name; mostly it is the one that was asked for last. */
@@ -93,24 +120,24 @@ lint_kept_schema(Lint *lint, const char *schema)
 	return lint->kept_schema;
 }
 
-/* A name means something else from now on. */
+/* The name of a relation means something else from now on. */
 static void
-relation_name_changes(Lint *lint, const char *name)
+relation_name_changes(Lint *lint, const LintRelation *rel)
 {
-	lint->names[relation_name_hash(name) % LINT_NAME_BUCKETS]++;
+	lint->names[rel->bucket]++;
+	lint->name_changes++;
 	for (int i = 0; i < LINT_FOUND; i++)
 	{
-		if (strcmp(lint->found[i].name, name) == 0)
+		if (strcmp(lint->found[i].name, rel->name) == 0)
 			lint->found[i].name[0] = '\0';
 	}
 }
 
-/* Counts on whenever the name, or any one, may mean something else. */
+/* Counts on whenever its name, or any one, may mean something else. */
 static int
-relation_name_age(Lint *lint, const char *name)
+relation_name_age(Lint *lint, const LintRelation *rel)
 {
-	return lint->paths +
-		lint->names[relation_name_hash(name) % LINT_NAME_BUCKETS];
+	return lint->paths + lint->names[rel->bucket];
 }
 
 /* ---- the search_path */
@@ -120,6 +147,7 @@ void
 lint_path_reset(Lint *lint)
 {
 	lint->path = NIL;
+	lint->name_changes++;
 	lint->last_schema = NULL;
 	for (int i = 0; i < LINT_FOUND; i++)
 		lint->found[i].name[0] = '\0';
@@ -284,7 +312,7 @@ relation_from_catalog(Lint *lint, HeapTuple tuple, const char *schema)
 	rel->is_partition = form->relispartition;
 	rel->attnum = MaxHeapAttributeNumber;
 	rel->made_step = -1;
-	relation_enter(lint, rel->schema, rel->name)->rel = rel;
+	(void) relation_enter(lint, rel);
 	if (lint->relations_by_oid == NULL)
 		lint->relations_by_oid = lint_oids_to_create(lint->context, 12, NULL);
 	lint_oids_to_insert(lint->relations_by_oid, rel->oid, &found)->rel = rel;
@@ -300,10 +328,11 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 	HeapTuple	tuple;
 	LintRelation *rel;
 
-	if (entry != NULL && (entry->rel == NULL || entry->rel->is_new))
-		return entry->rel;
+	rel = entry == NULL ? NULL : relation_of(entry);
+	if (entry != NULL && (rel == NULL || rel->is_new))
+		return rel;
 	if (lint_schema_is_new(lint, schema))
-		return entry == NULL ? NULL : entry->rel;
+		return rel;
 	if (lint->last_schema == NULL || strcmp(lint->last_schema, schema) != 0)
 	{
 		lint->last_schema_oid = relation_schema_oid(lint, schema);
@@ -313,7 +342,7 @@ lint_relation_at(Lint *lint, const char *schema, const char *name)
 
 	/* What lint has met on another way has this name for those who may use it. */
 	if (entry != NULL)
-		return OidIsValid(namespace) ? entry->rel : NULL;
+		return OidIsValid(namespace) ? rel : NULL;
 	if (!OidIsValid(namespace) || lint_name_is_absent(lint, LINT_NAMES_RELATION, name))
 		return NULL;
 	tuple = SearchSysCache2(RELNAMENSP, CStringGetDatum(name), ObjectIdGetDatum(namespace));
@@ -350,7 +379,7 @@ lint_relation_by_oid(Lint *lint, Oid oid)
 	if (rel != NULL)
 	{
 		entry = relation_entry(lint, rel->schema, rel->name);
-		return entry != NULL && entry->rel == rel ? rel : NULL;
+		return entry != NULL && relation_of(entry) == rel ? rel : NULL;
 	}
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
@@ -432,7 +461,17 @@ lint_relation(Lint *lint, const RangeVar *name)
 {
 	if (name == NULL || name->relname == NULL)
 		return NULL;
-	return relation_find_again(lint, name->schemaname, name->relname);
+	if (name != lint->target)
+		return relation_find_again(lint, name->schemaname, name->relname);
+
+	/* The statement's own is asked for again and again. */
+	if (!lint->target_known || lint->target_changes != lint->name_changes)
+	{
+		lint->target_rel = relation_find_again(lint, name->schemaname, name->relname);
+		lint->target_changes = lint->name_changes;
+		lint->target_known = true;
+	}
+	return lint->target_rel;
 }
 
 /* The same for a list of String nodes. */
@@ -451,10 +490,25 @@ lint_relation_named(Lint *lint, List *names)
 LintRelation *
 lint_relation_to_make(Lint *lint, const RangeVar *name)
 {
-	const char *schema = name->schemaname != NULL ? name->schemaname :
-		name->relpersistence == RELPERSISTENCE_TEMP ? LINT_TEMP : relation_create_schema(lint);
+	const char *schema;
 
-	return schema == NULL ? NULL : lint_relation_at(lint, schema, name->relname);
+	/* The rules ask, then the state. */
+	if (lint->absent == name && lint->absent_statement == lint->statement &&
+		lint->absent_changes == lint->name_changes)
+		return NULL;
+	schema = name->schemaname != NULL ? name->schemaname :
+		name->relpersistence == RELPERSISTENCE_TEMP ? LINT_TEMP : relation_create_schema(lint);
+	if (schema != NULL)
+	{
+		LintRelation *rel = lint_relation_at(lint, schema, name->relname);
+
+		if (rel != NULL)
+			return rel;
+	}
+	lint->absent = name;
+	lint->absent_statement = lint->statement;
+	lint->absent_changes = lint->name_changes;
+	return NULL;
 }
 
 /*
@@ -467,7 +521,6 @@ lint_relation_make_at(Lint *lint, const char *schema, char *name, char persisten
 {
 	LintRelation *rel = lint_alloc(lint, sizeof(LintRelation));
 
-	relation_name_changes(lint, name);
 	rel->schema = lint_kept_schema(lint, schema);
 	rel->name = name;
 	rel->relkind = relkind;
@@ -475,7 +528,8 @@ lint_relation_make_at(Lint *lint, const char *schema, char *name, char persisten
 	rel->is_new = true;
 	rel->have_constraints = rel->have_indexes = true;
 	rel->made_step = lint->step;
-	relation_enter(lint, rel->schema, rel->name)->rel = rel;
+	(void) relation_enter(lint, rel);
+	relation_name_changes(lint, rel);
 	return rel;
 }
 
@@ -506,11 +560,11 @@ lint_relation_make(Lint *lint, const RangeVar *name, char relkind)
 void
 lint_relation_drop(Lint *lint, LintRelation *rel)
 {
-	LintRelationEntry *entry = relation_enter(lint, rel->schema, rel->name);
+	LintRelationEntry *entry = relation_entry(lint, rel->schema, rel->name);
 
-	relation_name_changes(lint, rel->name);
-	if (entry->rel == rel || entry->rel == NULL)
-		entry->rel = NULL;
+	relation_name_changes(lint, rel);
+	if (entry == NULL || relation_of(entry) == rel)
+		relation_leave(lint, rel);
 	rel->gone = true;
 	lint->lost_relations = lint->lost_relations || OidIsValid(rel->oid);
 }
@@ -533,14 +587,14 @@ lint_relations_commit(Lint *lint)
 void
 lint_relation_move(Lint *lint, LintRelation *rel, const char *schema, const char *name)
 {
-	relation_name_changes(lint, rel->name);
-	relation_enter(lint, rel->schema, rel->name)->rel = NULL;
+	relation_name_changes(lint, rel);
+	relation_leave(lint, rel);
 	if (schema != NULL)
 		rel->schema = lint_kept_schema(lint, schema);
 	if (name != NULL)
 		rel->name = lint_strdup(lint, name);
-	relation_name_changes(lint, rel->name);
-	relation_enter(lint, rel->schema, rel->name)->rel = rel;
+	(void) relation_enter(lint, rel);
+	relation_name_changes(lint, rel);
 }
 
 /* Whether its bare name finds it, or would if it were still there. */
@@ -559,16 +613,34 @@ relation_is_visible(Lint *lint, LintRelation *rel)
 	return false;
 }
 
+/*
+ * quote_identifier(), which asks of each name whether it is a keyword. Those with a
+ * digit are none, and many of a large script's names are numbered.
+ */
+static const char *
+relation_quote(const char *name)
+{
+	bool		digit = false;
+	bool		plain = !quote_all_identifiers && (*name == '_' || (*name >= 'a' && *name <= 'z'));
+
+	for (const char *c = name; plain && *c != '\0'; c++)
+	{
+		digit = digit || (*c >= '0' && *c <= '9');
+		plain = *c == '_' || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+	}
+	return plain && digit ? name : quote_identifier(name);
+}
+
 /* What messages call it: qualified where its bare name would not find it. */
 char *
 lint_relation_label(Lint *lint, LintRelation *rel)
 {
-	int			age = relation_name_age(lint, rel->name);
+	int			age = relation_name_age(lint, rel);
 
 	if (rel->label == NULL || rel->label_age != age)
 	{
 		const char *label = relation_is_visible(lint, rel) ?
-			quote_identifier(rel->name) : quote_qualified_identifier(rel->schema, rel->name);
+			relation_quote(rel->name) : quote_qualified_identifier(rel->schema, rel->name);
 
 		/* The same text at the same place: messages are known by it. */
 		if (rel->label == NULL || strcmp(rel->label, label) != 0)
@@ -620,8 +692,8 @@ lint_relations(Lint *lint)
 	lint_names_to_start_iterate(lint->relations, &i);
 	while ((entry = lint_names_to_iterate(lint->relations, &i)) != NULL)
 	{
-		if (entry->rel != NULL)
-			result = lappend(result, entry->rel);
+		if (!entry->is_free)
+			result = lappend(result, relation_of(entry));
 	}
 	return result;
 }

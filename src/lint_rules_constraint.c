@@ -152,6 +152,8 @@ made_keys(LintCheck *c)
 
 	if (c->cmd != NULL)
 		return added_constraint(c, CONSTR_FOREIGN) == NULL ? NIL : list_make1(c->cmd->def);
+	if (c->known != NULL)
+		return c->known;
 	foreach(lc, castNode(CreateStmt, c->node)->tableElts)
 	{
 		Node	   *element = lfirst(lc);
@@ -167,6 +169,7 @@ made_keys(LintCheck *c)
 				result = lappend(result, lfirst(in));
 		}
 	}
+	c->known = result;
 	return result;
 }
 
@@ -251,8 +254,10 @@ key_has_index(LintCheck *c, LintForeignKey *key)
 static void
 check_key_index(LintCheck *c)
 {
+	StringInfoData detail;
 	ListCell   *lc;
 
+	initStringInfo(&detail);
 	foreach(lc, c->lint->foreign_keys)
 	{
 		LintForeignKey *key = lfirst(lc);
@@ -260,10 +265,14 @@ check_key_index(LintCheck *c)
 		if (key->constraint->gone || key->rel->gone || key->rel->open_columns || list_member_int(key->keys, 0) ||
 			key->rel->relkind == RELKIND_FOREIGN_TABLE || key_has_index(c, key))
 			continue;
+		resetStringInfo(&detail);
+		appendBinaryStringInfo(&detail, "foreign key (", strlen("foreign key ("));
+		appendStringInfoString(&detail, key->columns);
+		appendBinaryStringInfo(&detail, ") of ", strlen(") of "));
+		appendStringInfoString(&detail, lint_relation_label(c->lint, key->rel));
 		lint_find_at(c, key->statement,
 					 lint_has_rows(c->lint, key->rel) ? LINT_WARNING : LINT_NOTICE, key->rel, NoLock,
-					 lint_concat(lint_concat("foreign key (", key->columns),
-								 lint_concat(") of ", lint_relation_label(c->lint, key->rel))));
+					 detail.data);
 	}
 }
 

@@ -37,25 +37,9 @@ state_numbers(Lint *lint, LintRelation *rel, List *names)
 	{
 		LintColumn *column = lint_column(lint, rel, strVal(lfirst(lc)));
 
-		result = lint_append_int(lint, result, column == NULL ? 0 : column->attnum);
+		result = lint_append_number(lint, result, column == NULL ? 0 : column->attnum);
 	}
 	return result;
-}
-
-static char *
-state_names(List *names)
-{
-	StringInfoData buf;
-	ListCell   *lc;
-
-	initStringInfo(&buf);
-	foreach(lc, names)
-	{
-		if (buf.len > 0)
-			appendStringInfoString(&buf, ", ");
-		appendStringInfoString(&buf, strVal(lfirst(lc)));
-	}
-	return buf.data;
 }
 
 static void
@@ -84,21 +68,17 @@ state_constraint_type(ConstrType type)
 }
 
 /* The name of a primary key's or unique constraint's index, which is the constraint's. */
-static char *
-state_constraint_name(LintRelation *rel, Constraint *con, List *keys)
+static const char *
+state_constraint_name(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 {
-	StringInfoData columns;
-	ListCell   *lc;
-
 	if (con->conname != NULL)
 		return con->conname;
 	if (con->indexname != NULL)
 		return con->indexname;
-	initStringInfo(&columns);
-	foreach(lc, con->contype == CONSTR_PRIMARY ? NIL : list_concat_copy(keys, con->including))
-		appendStringInfo(&columns, "%s%s", columns.len > 0 ? "_" : "", strVal(lfirst(lc)));
-	return lint_object_name(rel->name, columns.len > 0 ? columns.data : NULL,
-						  con->contype == CONSTR_PRIMARY ? "pkey" : "key");
+	if (con->contype == CONSTR_PRIMARY)
+		return lint_object_name(lint, rel->name, NULL, "pkey");
+	return lint_object_name(lint, rel->name, lint_join(list_concat_copy(keys, con->including), "_"),
+							"key");
 }
 
 /* ADD CONSTRAINT ... USING INDEX: the index is the constraint's, and takes its name. */
@@ -146,7 +126,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 		if (con->indexname != NULL)
 			state_use_index(lint, rel, con);
 		else
-			lint_index_add(lint, rel, state_constraint_name(rel, con, keys), true, false,
+			lint_index_add(lint, rel, state_constraint_name(lint, rel, con, keys), true, false,
 						   state_numbers(lint, rel, keys))->of_constraint = true;
 		return;
 	}
@@ -168,7 +148,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
 			if (made->name == NULL)
-				made->name = lint_strdup(lint, state_constraint_name(rel, con, keys));
+				made->name = lint_strdup(lint, state_constraint_name(lint, rel, con, keys));
 			if (con->indexname == NULL)
 			{
 				LintIndex  *index = lint_index_add(lint, rel, made->name, true, false, made->keys);
@@ -190,7 +170,7 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 				key->other = lint_relation(lint, con->pktable);
 				made->other_table = key->other == NULL ? InvalidOid : key->other->oid;
 				key->keys = made->keys;
-				key->columns = lint_strdup(lint, state_names(keys));
+				key->columns = lint_strdup(lint, lint_join(keys, ", "));
 				key->statement = lint->statement;
 				key->step = lint->step;
 				lint->foreign_keys = lint_append(lint, lint->foreign_keys, key);
@@ -213,11 +193,26 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 
 /* ---- columns */
 
+/* A list of one name: for nobody to keep, as it is the same one each time. */
+static List *
+state_name_alone(Lint *lint, char *name)
+{
+	if (lint->name_alone == NIL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(lint->context);
+
+		lint->name_alone = list_make1(makeString(name));
+		MemoryContextSwitchTo(old);
+	}
+	strVal(linitial(lint->name_alone)) = name;
+	return lint->name_alone;
+}
+
 static void
 state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 {
 	LintColumn *column;
-	List	   *keys;
+	List	   *keys;				/* of its own constraints */
 	ListCell   *lc;
 
 	/* Of a new relation only keys are asked for, and their columns. */
@@ -225,7 +220,7 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 		lint_constraint_of(def, CONSTR_PRIMARY) == NULL &&
 		lint_constraint_of(def, CONSTR_UNIQUE) == NULL)
 		return;
-	keys = def->constraints == NIL ? NIL : list_make1(makeString(def->colname));
+	keys = def->constraints == NIL ? NIL : state_name_alone(lint, def->colname);
 	column = lint_column_add(lint, rel, def->colname);
 	column->not_null = def->is_not_null || lint_constraint_of(def, CONSTR_NOTNULL) != NULL ||
 		lint_constraint_of(def, CONSTR_IDENTITY) != NULL || lint_is_serial(def->typeName);

@@ -43,7 +43,9 @@ type_name_kept(Lint *lint, const TypeName *name)
 	if (lint->last_type == name && lint->last_type_statement == lint->statement)
 		return lint->last_type_kept;
 	last = strVal(llast(name->names));
-	kept = &lint->type_names[hash_bytes((const unsigned char *) last, strlen(last)) % LINT_TYPE_NAMES];
+	kept = lint->last_type_kept;
+	if (kept == NULL || strcmp(kept->name, last) != 0)
+		kept = &lint->type_names[hash_bytes((const unsigned char *) last, strlen(last)) % LINT_TYPE_NAMES];
 	if (kept->paths != lint->paths || strcmp(kept->name, last) != 0 || strcmp(kept->schema, schema) != 0)
 	{
 		strlcpy(kept->schema, schema, NAMEDATALEN);
