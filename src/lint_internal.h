@@ -127,6 +127,7 @@ struct LintRelation
 	bool		deleted;		/* ... or has deleted all that were in it */
 	bool		untyped:1;		/* ALTER TABLE ... NOT OF */
 	bool		replaced:1;		/* a view, by CREATE OR REPLACE */
+	bool		has_name:1;		/* no other relation has been given it since */
 	bool		has_no_parent;	/* in the catalogs, as far as is known */
 	bool		open_columns;	/* new, with columns that the text doesn't name */
 	bool		has_labels;		/* new, with a column of an enum that the script adds to */

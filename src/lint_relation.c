@@ -93,8 +93,11 @@ relation_enter(Lint *lint, LintRelation *rel)
 		lint->relations = lint_names_to_create(lint->context, 12, NULL);
 	rel->bucket = hash % LINT_NAME_BUCKETS;
 	entry = lint_names_to_insert_hash(lint->relations, key, hash, &found);
+	if (found && !entry->is_free)
+		relation_of(entry)->has_name = false;
 	entry->key = key;
 	entry->is_free = false;
+	rel->has_name = true;
 	return entry;
 }
 
@@ -109,6 +112,7 @@ relation_leave(Lint *lint, LintRelation *rel)
 	key->name = rel->name;
 	entry->key = key;
 	entry->is_free = true;
+	rel->has_name = false;
 }
 
 /* A copy of a schema's name; mostly it is the one that was asked for last. */
@@ -374,13 +378,9 @@ lint_relation_by_oid(Lint *lint, Oid oid)
 	HeapTuple	tuple;
 	Form_pg_class form;
 	char	   *schema;
-	LintRelationEntry *entry;
 
 	if (rel != NULL)
-	{
-		entry = relation_entry(lint, rel->schema, rel->name);
-		return entry != NULL && relation_of(entry) == rel ? rel : NULL;
-	}
+		return rel->has_name ? rel : NULL;
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(oid));
 	if (!HeapTupleIsValid(tuple))
 		return NULL;
@@ -431,6 +431,20 @@ relation_find(Lint *lint, const char *schema, const char *name)
 			return rel;
 	}
 	return NULL;
+}
+
+/* Whether a bare name is looked for in this schema before any other. */
+static bool
+relation_is_first(Lint *lint, const char *schema, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, lint_path(lint))
+	{
+		if (strcmp(lfirst(lc), "pg_catalog") != 0 || strncmp(name, "pg_", 3) == 0)
+			return strcmp(lfirst(lc), schema) == 0;
+	}
+	return false;
 }
 
 /* Mostly the same as just now: the rules ask, then the state; and of two tables at most. */
@@ -604,7 +618,13 @@ relation_is_visible(Lint *lint, LintRelation *rel)
 	ListCell   *lc;
 
 	if (!rel->gone)
+	{
+		/* What was made where new things go is found there before anything else. */
+		if (rel->is_new && rel->has_name && lint->create_schema == NULL &&
+			relation_is_first(lint, rel->schema, rel->name))
+			return true;
 		return relation_find(lint, NULL, rel->name) == rel;
+	}
 	foreach(lc, lint_path(lint))
 	{
 		if (strcmp(lfirst(lc), rel->schema) == 0)
