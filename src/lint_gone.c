@@ -280,7 +280,7 @@ lint_object_cascade(Lint *lint, const ObjectAddress *object)
 	if (object->classId != RelationRelationId)
 	{
 		if (object->classId == TriggerRelationId || object->classId == PolicyRelationId ||
-			object->classId == AttrDefaultRelationId)
+			object->classId == AttrDefaultRelationId || object->classId == RewriteRelationId)
 			lint_hold(lint, lint_table_with(lint, object), AccessExclusiveLock);
 		lint_object_drop(lint, object->classId, object->objectId);
 		return;

@@ -774,6 +774,7 @@ extern List *lint_tables_by_keys(Lint *lint, LintRelation *rel, const char *colu
 
 /* lint_rules_drop.c */
 extern char *lint_drop_refused_by(LintCheck *c);
+extern bool lint_column_is_inherited(Oid child, const char *column);
 extern void lint_note_drop(Lint *lint, DropStmt *stmt);
 extern char *lint_label_of(Lint *lint, Oid relation);
 

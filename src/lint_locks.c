@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "miscadmin.h"
 
 #include "lint_internal.h"
@@ -96,6 +97,7 @@ static bool
 locks_go_down(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 {
 	LintColumn *column;
+	LintConstraint *constraint;
 
 	switch (cmd->subtype)
 	{
@@ -112,7 +114,10 @@ locks_go_down(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 		case AT_AlterColumnType:
 			return lint_column(lint, rel, cmd->name) != NULL;
 		case AT_DropConstraint:
-			return true;		/* though it is not there */
+			constraint = lint_constraint(lint, rel, cmd->name);
+			/* Partitions are locked though it is not there. */
+			return rel->relkind == RELKIND_PARTITIONED_TABLE ||
+				(constraint != NULL && constraint->type == CONSTRAINT_CHECK);
 		case AT_AddConstraint:
 			return rel->relkind == RELKIND_PARTITIONED_TABLE ||
 				((Constraint *) cmd->def)->contype == CONSTR_PRIMARY ||

@@ -501,6 +501,21 @@ drop_add(List *targets, Oid class, Oid object, int column)
 	return OidIsValid(object) ? lappend(targets, address) : targets;
 }
 
+/* Whether a child has a column from its parent alone. */
+bool
+lint_column_is_inherited(Oid child, const char *column)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(child, column);
+	bool		inherited;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	inherited = !((Form_pg_attribute) GETSTRUCT(tuple))->attislocal &&
+		((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount == 1;
+	ReleaseSysCache(tuple);
+	return inherited;
+}
+
 /* The columns that go with a parent's: those that the children have from it alone. */
 static List *
 drop_add_inherited(LintCheck *c, List *targets)
@@ -509,15 +524,9 @@ drop_add_inherited(LintCheck *c, List *targets)
 
 	foreach(lc, lint_children(c->lint, c->rel))
 	{
-		HeapTuple	tuple = SearchSysCacheAttName(lfirst_oid(lc), c->cmd->name);
-
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		if (!((Form_pg_attribute) GETSTRUCT(tuple))->attislocal &&
-			((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount == 1)
+		if (lint_column_is_inherited(lfirst_oid(lc), c->cmd->name))
 			targets = drop_add(targets, RelationRelationId, lfirst_oid(lc),
-							   ((Form_pg_attribute) GETSTRUCT(tuple))->attnum);
-		ReleaseSysCache(tuple);
+							   get_attnum(lfirst_oid(lc), c->cmd->name));
 	}
 	return targets;
 }

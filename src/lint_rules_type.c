@@ -198,6 +198,14 @@ index_is_apart(const LintIndex *index, AttrNumber attnum)
 		!list_member_int(index->keys, attnum);
 }
 
+/* The same of one that the script has made, as far as is known of it. */
+static IndexFate
+made_index_fate(const LintIndex *index, const TypeChange *change)
+{
+	return list_member_int(index->keys, change->column->attnum) &&
+		(index->partial || list_member_int(index->keys, 0)) ? INDEX_REBUILT : INDEX_KEPT;
+}
+
 static void
 find_index_fate(LintCheck *c, IndexFate fate)
 {
@@ -212,8 +220,9 @@ find_index_fate(LintCheck *c, IndexFate fate)
 	{
 		LintIndex  *index = lfirst(lc);
 
-		if (!index->gone && OidIsValid(index->oid) && !index_is_apart(index, change.column->attnum) &&
-			index_fate(index->oid, &change) == fate)
+		if (!index->gone && !index_is_apart(index, change.column->attnum) &&
+			(OidIsValid(index->oid) ? index_fate(index->oid, &change) :
+			 made_index_fate(index, &change)) == fate)
 		{
 			if (names.len == 0)
 				initStringInfo(&names);

@@ -559,6 +559,14 @@ lint_uses_of_dropped(LintCheck *c, List *more, bool deep)
 	{
 		if (c->cmd->subtype == AT_DropColumn && lint_column(c->lint, c->rel, c->cmd->name) != NULL)
 			use_collect_of(&found, NIL, c->rel, c->cmd->name);
+		/* From the children it goes too, where they have it from nowhere else. */
+		foreach(lc, c->cmd->subtype == AT_DropColumn && c->lint->inherit ? lint_children(c->lint, c->rel) : NIL)
+		{
+			LintRelation *child = lint_relation_by_oid(c->lint, lfirst_oid(lc));
+
+			if (child != NULL && child->uses != NIL && lint_column_is_inherited(child->oid, c->cmd->name))
+				use_collect_of(&found, NIL, child, c->cmd->name);
+		}
 	}
 	else
 	{

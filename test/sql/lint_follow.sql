@@ -319,6 +319,14 @@ INSERT INTO cases (script, finds) VALUES
 -- a partial index is built anew, whatever else would be a reason
 ('ALTER TABLE boxes ALTER name TYPE text COLLATE "C"',
 	'1:alter-type-index-rebuild=error 1:collation-change=error'),
+('CREATE INDEX moods_id ON moods (id) WHERE id > 0; ALTER TABLE moods ALTER id TYPE may',
+	'1:index-create-not-concurrent=error 2:alter-type-index-rebuild=error 2:statement-after-write-block=notice'),
+('CREATE INDEX moods_id ON moods (id); ALTER TABLE moods ALTER id TYPE may',
+	'1:index-create-not-concurrent=error'),
+('ALTER TABLE parent DROP CONSTRAINT IF EXISTS nothing; CREATE INDEX ON child (v)',
+	'2:index-create-not-concurrent=error'),
+('ALTER TABLE parted DROP CONSTRAINT IF EXISTS nothing; CREATE INDEX ON parted_1 (k)',
+	'1:partitioned-ddl-fanout=notice 2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error 2:statement-after-access-exclusive=warning'),
 -- what goes down to the children is locked there too; so is the default partition with each other one
 ('ALTER TABLE parent ADD x int; CREATE INDEX ON child (v)',
 	'2:index-create-not-concurrent=error 2:index-in-tx-after-exclusive-lock=error'),

@@ -9,6 +9,12 @@ CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION fixed(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 CREATE TABLE agents (id int PRIMARY KEY, a int, b int);
 CREATE TABLE other (a int, n int);
+CREATE TABLE parent (a int, b int);
+CREATE TABLE child (b int) INHERITS (parent);
+CREATE TABLE ruled (a int);
+CREATE TABLE target (a int);
+INSERT INTO ruled VALUES (1);
+CREATE RULE r AS ON INSERT TO ruled DO ALSO INSERT INTO target VALUES (NEW.a);
 CREATE VIEW known AS SELECT id, a FROM agents;
 CREATE TABLE parted (k int) PARTITION BY LIST (k);
 CREATE TABLE lint_uses_full.boxes (id int, a int);
@@ -69,6 +75,9 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE TRIGGER t BEFORE UPDATE OF a ON other FOR EACH ROW EXECUTE FUNCTION on_insert(); ALTER TABLE other DROP a', '2: trigger t on table other'),
 ('CREATE TRIGGER t BEFORE UPDATE ON other FOR EACH ROW WHEN (OLD.a <> NEW.a) EXECUTE FUNCTION on_insert(); ALTER TABLE other ALTER a TYPE bigint', '2: trigger t on table other'),
 ('CREATE TRIGGER t BEFORE UPDATE ON other FOR EACH ROW WHEN (OLD.a <> NEW.a) EXECUTE FUNCTION on_insert(); ALTER TABLE other DROP n', ''),
+('CREATE TRIGGER t BEFORE UPDATE OF a ON child FOR EACH ROW EXECUTE FUNCTION on_insert(); ALTER TABLE parent DROP a', '2: trigger t on table child'),
+('CREATE TRIGGER t BEFORE UPDATE OF b ON child FOR EACH ROW EXECUTE FUNCTION on_insert(); ALTER TABLE parent DROP b', ''),
+('CREATE TRIGGER t BEFORE UPDATE OF a ON child FOR EACH ROW EXECUTE FUNCTION on_insert(); ALTER TABLE ONLY parent DROP a', ''),
 -- policies, rules
 ('CREATE POLICY p ON other USING (a > 0); ALTER TABLE other DROP a', '2: policy p on table other'),
 ('CREATE POLICY p ON other USING (a > 0); ALTER TABLE other DROP n', ''),
@@ -140,7 +149,8 @@ SELECT count(*) FROM cases;
 INSERT INTO other VALUES (1, 1);
 SELECT script, (SELECT string_agg(statement || ':' || rule || ' ' || relation, ' ' ORDER BY statement, rule) FROM tapmig.lint(script) WHERE lock_mode = 'ACCESS EXCLUSIVE') AS found FROM (VALUES
 	('CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION on_insert(); DROP FUNCTION on_insert() CASCADE; CREATE INDEX ON other (a)'),
-	('CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE other ADD CONSTRAINT to_t FOREIGN KEY (a) REFERENCES t NOT VALID; DROP TABLE t CASCADE; CREATE INDEX ON other (a)')) AS s (script);
+	('CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE other ADD CONSTRAINT to_t FOREIGN KEY (a) REFERENCES t NOT VALID; DROP TABLE t CASCADE; CREATE INDEX ON other (a)'),
+	('DROP TABLE target CASCADE; CREATE INDEX ON ruled (a)')) AS s (script);
 
 -- many of them, each once
 SELECT string_agg(format('CREATE VIEW v%s AS SELECT o.a, p.a AS b FROM other o, other p; CREATE VIEW w%s AS SELECT x.a FROM v%s x, v%s y', i, i, i, greatest(i - 1, 1)), '; ') AS many FROM generate_series(1, 30) i \gset
