@@ -700,6 +700,7 @@ extern List *lint_typed_tables(Lint *lint, LintRelation *type);
 extern bool lint_type(Lint *lint, TypeName *name, Oid *type, int32 *typmod);
 extern Oid	lint_type_oid(Lint *lint, TypeName *name);
 extern bool lint_is_serial(const TypeName *name);
+extern Oid	lint_serial_type(const TypeName *name);
 extern bool lint_type_is_plain(Lint *lint, TypeName *name, Oid type);
 extern Oid	lint_type_collation(Lint *lint, TypeName *name, Oid type);
 extern LintType *lint_type_add(Lint *lint, List *names, const char *label);

@@ -102,6 +102,23 @@ state_use_index(Lint *lint, LintRelation *rel, Constraint *con)
 	}
 }
 
+/* An exclusion constraint's index serves foreign keys as any other. */
+static void
+state_add_exclusion(Lint *lint, LintRelation *rel, Constraint *con)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, con->exclusions)
+	{
+		IndexElem  *element = linitial_node(IndexElem, lfirst_node(List, lc));
+		LintColumn *column = element->name == NULL ? NULL : lint_column(lint, rel, element->name);
+
+		keys = lint_append_number(lint, keys, column == NULL ? 0 : column->attnum);
+	}
+	lint_index_add(lint, rel, con->conname, false, con->where_clause != NULL, keys)->of_constraint = true;
+}
+
 /* A constraint of a relation; keys are the columns of a column's own one. */
 static void
 state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
@@ -121,6 +138,8 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 	/* A new relation's are checked by nobody; its indexes serve its foreign keys. */
 	if (rel->is_new && con->contype != CONSTR_FOREIGN)
 	{
+		if (con->contype == CONSTR_EXCLUSION)
+			state_add_exclusion(lint, rel, con);
 		if (con->contype != CONSTR_PRIMARY && con->contype != CONSTR_UNIQUE)
 			return;
 		if (con->indexname != NULL)
@@ -177,6 +196,9 @@ state_add_constraint(Lint *lint, LintRelation *rel, Constraint *con, List *keys)
 				lint_hold(lint, key->other, ShareRowExclusiveLock);
 				break;
 			}
+		case CONSTR_EXCLUSION:
+			state_add_exclusion(lint, rel, con);
+			break;
 		case CONSTR_CHECK:
 			if (con->raw_expr != NULL)
 				lint_note_check(lint, rel, made, con->raw_expr);
@@ -232,7 +254,9 @@ state_add_column(Lint *lint, LintRelation *rel, ColumnDef *def)
 		Oid			type;
 		int32		typmod;
 
-		if (lint_type(lint, def->typeName, &type, &typmod))
+		if (lint_is_serial(def->typeName))
+			column->type = lint_serial_type(def->typeName);
+		else if (lint_type(lint, def->typeName, &type, &typmod))
 		{
 			column->type = type;
 			column->typmod = typmod;

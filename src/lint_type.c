@@ -273,18 +273,26 @@ lint_type_collation(Lint *lint, TypeName *name, Oid type)
 bool
 lint_is_serial(const TypeName *name)
 {
-	static const char *const serials[] = {"serial", "serial4", "smallserial", "serial2",
-	"bigserial", "serial8"};
+	return OidIsValid(lint_serial_type(name));
+}
+
+/* The type that it stands for; InvalidOid: it is none of them. */
+Oid
+lint_serial_type(const TypeName *name)
+{
+	static const char *const serials[] = {"serial", "serial4", "bigserial", "serial8", "smallserial",
+	"serial2"};
+	static const Oid types[] = {INT4OID, INT4OID, INT8OID, INT8OID, INT2OID, INT2OID};
 
 	if (name == NULL || list_length(name->names) != 1 || name->pct_type ||
 		(*strVal(linitial(name->names)) != 's' && *strVal(linitial(name->names)) != 'b'))
-		return false;
+		return InvalidOid;
 	for (int i = 0; i < (int) lengthof(serials); i++)
 	{
 		if (strcmp(strVal(linitial(name->names)), serials[i]) == 0)
-			return true;
+			return types[i];
 	}
-	return false;
+	return InvalidOid;
 }
 
 /* ---- the script's */

@@ -367,6 +367,19 @@ INSERT INTO cases (script, finds) VALUES
 -- a column of the script with a CHECK has a type
 ('ALTER TABLE boxes ADD x int CHECK (x > 5); ALTER TABLE boxes ALTER x TYPE int USING x + 1',
 	'1:add-column-inline-check=error 2:alter-type-rewrite=error'),
+('ALTER TABLE boxes ADD x bigserial; ALTER TABLE boxes ALTER x TYPE int',
+	'1:add-column-serial-or-identity=error 2:alter-type-rewrite=error'),
+('ALTER TABLE boxes ADD x serial; ALTER TABLE boxes ALTER x TYPE int',
+	'1:add-column-serial-or-identity=error'),
+-- the index of an exclusion constraint serves a foreign key
+('CREATE TABLE n (team int CONSTRAINT n_team REFERENCES teams, EXCLUDE USING btree (team WITH =))',
+	'1:fk-locks-referenced-table=warning'),
+('CREATE TABLE n (team int CONSTRAINT n_team REFERENCES teams, EXCLUDE USING btree (team WITH =) WHERE (team > 5))',
+	'1:fk-locks-referenced-table=warning 1:fk-missing-index=notice'),
+('ALTER TABLE moods ADD CONSTRAINT e EXCLUDE USING btree (id WITH =); ALTER TABLE moods ADD FOREIGN KEY (id) REFERENCES teams NOT VALID',
+	'1:add-exclusion-constraint=error 2:fk-locks-referenced-table=warning'),
+('ALTER TABLE moods ADD CONSTRAINT e EXCLUDE USING btree (id WITH =); ALTER TABLE moods ADD FOREIGN KEY (id) REFERENCES teams NOT VALID; ALTER TABLE moods DROP CONSTRAINT e',
+	'1:add-exclusion-constraint=error 2:fk-locks-referenced-table=warning 2:fk-missing-index=warning'),
 -- the index of a partition is a part of the whole table's
 ('DROP INDEX parted_1_v_idx',
 	'1:drop-constraint-backing-index=error 1:index-drop-not-concurrent=warning'),

@@ -92,6 +92,8 @@ INSERT INTO cases (script, finds) VALUES
 ('CREATE RULE r AS ON DELETE TO agents WHERE OLD.b > 0 DO INSTEAD NOTHING; ALTER TABLE agents DROP b', '2: rule r on table agents'),
 ('CREATE RULE r AS ON DELETE TO agents DO ALSO INSERT INTO other VALUES (OLD.a); DROP RULE r ON agents; DROP TABLE other', ''),
 ('CREATE RULE r AS ON DELETE TO agents DO ALSO INSERT INTO other VALUES (OLD.a); DROP VIEW known; DROP TABLE agents; DROP TABLE other', ''),
+('CREATE RULE r AS ON UPDATE TO other DO ALSO (NOTIFY x; DELETE FROM agents); DROP VIEW known; DROP TABLE agents', '3: rule r on table other'),
+('CREATE RULE r AS ON UPDATE TO other DO ALSO NOTIFY x; DROP TABLE other', ''),
 -- defaults, child tables, foreign keys
 ('ALTER TABLE other ALTER a SET DEFAULT one(); DROP FUNCTION one()', '2: default value for column a of table other'),
 ('ALTER TABLE other ALTER a SET DEFAULT one(); ALTER TABLE other ALTER a DROP DEFAULT; DROP FUNCTION one()', ''),
