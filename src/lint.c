@@ -418,12 +418,30 @@ lint_is_inherited(AlterTableCmd *cmd)
 	}
 }
 
-/* The parts of an ALTER TABLE: the server drops first, whatever the order is. */
+/* When the server comes to a part of ALTER TABLE, whatever the order is: its AT_PASS_... */
+static int
+lint_pass(const AlterTableCmd *cmd)
+{
+	switch (cmd->subtype)
+	{
+		case AT_DropColumn:
+		case AT_DropConstraint:
+			return 0;
+		case AT_AlterColumnType:
+			return 1;
+		case AT_AddColumn:
+			return 2;
+		default:
+			return 3;
+	}
+}
+
+/* The parts of an ALTER TABLE. */
 static void
 lint_look_at_parts(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
 {
 	lint->alter_lock = AlterTableGetLockLevel(stmt->cmds);
-	for (int pass = 0; pass < 2 && c->rel != NULL; pass++)
+	for (int pass = 0; pass <= 3 && c->rel != NULL; pass++)
 	{
 		ListCell   *lc;
 
@@ -431,7 +449,7 @@ lint_look_at_parts(Lint *lint, AlterTableStmt *stmt, LintCheck *c)
 		{
 			c->cmd = lfirst_node(AlterTableCmd, lc);
 			c->known = NULL;
-			if ((pass == 0) != (c->cmd->subtype == AT_DropColumn || c->cmd->subtype == AT_DropConstraint))
+			if (lint_pass(c->cmd) != pass)
 				continue;
 			lint->inherit = stmt->relation->inh && lint_is_inherited(c->cmd);
 			lint_ask(lint, T_AlterTableStmt, c->cmd->subtype, c);

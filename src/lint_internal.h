@@ -727,6 +727,7 @@ extern void lint_use_rename_column(Lint *lint, LintRelation *rel, const char *fr
 extern char *lint_use_name(Lint *lint, const LintUse *use);
 extern List *lint_uses_of_dropped(LintCheck *c, List *more, bool deep);
 extern List *lint_uses_of_column(Lint *lint, LintRelation *rel, const char *column);
+extern bool lint_column_is_inherited(Oid child, const char *column);
 extern LintRelation *lint_use_relation(const LintUse *use);
 extern LintRelation *lint_use_table(const LintUse *use);
 extern bool lint_use_is_trigger(const LintUse *use);
@@ -775,7 +776,6 @@ extern List *lint_tables_by_keys(Lint *lint, LintRelation *rel, const char *colu
 
 /* lint_rules_drop.c */
 extern char *lint_drop_refused_by(LintCheck *c);
-extern bool lint_column_is_inherited(Oid child, const char *column);
 extern void lint_note_drop(Lint *lint, DropStmt *stmt);
 extern char *lint_label_of(Lint *lint, Oid relation);
 

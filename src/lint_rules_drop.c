@@ -312,7 +312,7 @@ drop_reach(DropWalk *walk, ObjectAddress object, bool owned)
 }
 
 /*
- * Whether a column has another type by now, or a view, function, trigger or
+ * Whether a column has another type or no expression by now, or a view, function, trigger or
  * policy another definition. A function's signature is the one it had.
  */
 static bool
@@ -320,14 +320,19 @@ drop_no_longer_depends(DropWalk *walk, const ObjectAddress *on, const ObjectAddr
 					   Oid class)
 {
 	LintRelation *rel;
+	LintColumn *column;
 
 	if (dependent->classId != RelationRelationId)
 		return (dependent->classId != ProcedureRelationId || on->classId != TypeRelationId) &&
 			lint_object_is_changed(walk->c->lint, dependent->classId, dependent->objectId);
 	if (on->classId == TypeRelationId && dependent->objectSubId > 0)
 		return drop_is_changed(walk->c, dependent->objectId, dependent->objectSubId, DROP_TYPE);
-	rel = class != RewriteRelationId ? NULL : lint_relation_by_oid(walk->c->lint, dependent->objectId);
-	return rel != NULL && rel->replaced;
+	rel = class != RewriteRelationId && class != AttrDefaultRelationId ? NULL :
+		lint_relation_by_oid(walk->c->lint, dependent->objectId);
+	if (rel == NULL || class == RewriteRelationId)
+		return rel != NULL && rel->replaced;
+	column = lint_column_numbered(walk->c->lint, rel, dependent->objectSubId);
+	return column != NULL && column->generated == '\0';	/* DROP EXPRESSION */
 }
 
 /* Adds what depends on an object that was reached. */
@@ -499,21 +504,6 @@ drop_add(List *targets, Oid class, Oid object, int column)
 
 	ObjectAddressSubSet(*address, class, object, column);
 	return OidIsValid(object) ? lappend(targets, address) : targets;
-}
-
-/* Whether a child has a column from its parent alone. */
-bool
-lint_column_is_inherited(Oid child, const char *column)
-{
-	HeapTuple	tuple = SearchSysCacheAttName(child, column);
-	bool		inherited;
-
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	inherited = !((Form_pg_attribute) GETSTRUCT(tuple))->attislocal &&
-		((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount == 1;
-	ReleaseSysCache(tuple);
-	return inherited;
 }
 
 /* The columns that go with a parent's: those that the children have from it alone. */

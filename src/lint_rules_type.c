@@ -425,7 +425,8 @@ dependent_in_the_way(LintCheck *c, const ObjectAddress *object, AttrNumber attnu
 			{
 				LintColumn *other = lint_column_numbered(c->lint, c->rel, column.objectSubId);
 
-				return other->name == NULL ? NULL : psprintf("generated column %s", other->name);
+				return other->name == NULL || other->generated == '\0' ? NULL :
+					psprintf("generated column %s", other->name);
 			}
 			return NULL;
 		default:

@@ -410,6 +410,11 @@ lint_follow_command(Lint *lint, LintRelation *rel, AlterTableCmd *cmd)
 				lint_hold(lint, lint_relation_by_oid(lint, constraint->other_table),
 						  AccessExclusiveLock);
 			break;
+		case AT_DropExpression:
+			column = lint_column(lint, rel, cmd->name);
+			if (column != NULL)
+				column->generated = '\0';
+			break;
 		case AT_SetNotNull:
 			column = lint_column(lint, rel, cmd->name);
 			if (column != NULL)

@@ -10,11 +10,15 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "lint_internal.h"
 
@@ -544,6 +548,21 @@ use_collect_of_function(Lint *lint, UseFound *found, ObjectType type, ObjectWith
 			(use->schema == NULL ? lint_path_has(lint, schema) : strcmp(use->schema, schema) == 0))
 			use_collect(found, use);
 	}
+}
+
+/* Whether a child has a column from its parent alone. */
+bool
+lint_column_is_inherited(Oid child, const char *column)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(child, column);
+	bool		inherited;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	inherited = !((Form_pg_attribute) GETSTRUCT(tuple))->attislocal &&
+		((Form_pg_attribute) GETSTRUCT(tuple))->attinhcount == 1;
+	ReleaseSysCache(tuple);
+	return inherited;
 }
 
 /*

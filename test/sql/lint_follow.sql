@@ -56,6 +56,8 @@ INSERT INTO loose SELECT 2, i FROM generate_series(1, 50) i;
 CREATE TABLE parent (id int, v int);
 CREATE TABLE child () INHERITS (parent);
 INSERT INTO child SELECT i, i FROM generate_series(1, 50) i;
+CREATE TABLE generated (a int, g int GENERATED ALWAYS AS (a + 1) STORED);
+INSERT INTO generated SELECT i FROM generate_series(1, 50) i;
 CREATE DOMAIN must AS int NOT NULL;
 CREATE DOMAIN may AS int;
 CREATE TABLE of_domains (a must, b may);
@@ -371,6 +373,19 @@ INSERT INTO cases (script, finds) VALUES
 	'1:add-column-serial-or-identity=error 2:alter-type-rewrite=error'),
 ('ALTER TABLE boxes ADD x serial; ALTER TABLE boxes ALTER x TYPE int',
 	'1:add-column-serial-or-identity=error'),
+-- the server's order of the parts of ALTER TABLE
+('ALTER TABLE moods ADD CONSTRAINT k FOREIGN KEY (id) REFERENCES teams NOT VALID, ALTER id TYPE may; CREATE INDEX ON teams (name)',
+	'1:fk-locks-referenced-table=warning 1:fk-missing-index=warning 2:index-create-not-concurrent=error 2:statement-after-access-exclusive=warning'),
+('ALTER TABLE boxes ALTER x SET NOT NULL, ADD x int DEFAULT 1',
+	'1:set-not-null-scan=error'),
+-- a generated column that is none any more
+('ALTER TABLE generated ALTER a TYPE bigint',
+	'1:alter-type-dependent-objects=error 1:alter-type-rewrite=error'),
+('ALTER TABLE generated ALTER g DROP EXPRESSION; ALTER TABLE generated ALTER a TYPE bigint',
+	'2:alter-type-rewrite=error'),
+('ALTER TABLE generated DROP a',
+	'1:alter-type-dependent-objects=error'),
+('ALTER TABLE generated ALTER g DROP EXPRESSION; ALTER TABLE generated DROP a', ''),
 -- the index of an exclusion constraint serves a foreign key
 ('CREATE TABLE n (team int CONSTRAINT n_team REFERENCES teams, EXCLUDE USING btree (team WITH =))',
 	'1:fk-locks-referenced-table=warning'),
