@@ -15,6 +15,7 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -198,12 +199,16 @@ index_is_apart(const LintIndex *index, AttrNumber attnum)
 		!list_member_int(index->keys, attnum);
 }
 
-/* The same of one that the script has made, as far as is known of it. */
+/* The same of one that the script has made: a btree with the default operator class, as far as is known. */
 static IndexFate
 made_index_fate(const LintIndex *index, const TypeChange *change)
 {
-	return list_member_int(index->keys, change->column->attnum) &&
-		(index->partial || list_member_int(index->keys, 0)) ? INDEX_REBUILT : INDEX_KEPT;
+	if (!list_member_int(index->keys, change->column->attnum))
+		return INDEX_KEPT;
+	if (index->partial || list_member_int(index->keys, 0) ||
+		GetDefaultOpClass(change->column->type, BTREE_AM_OID) != GetDefaultOpClass(change->type, BTREE_AM_OID))
+		return INDEX_REBUILT;
+	return change->column->collation != change->collation ? INDEX_REBUILT_FOR_COLLATION : INDEX_KEPT;
 }
 
 static void
