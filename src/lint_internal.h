@@ -544,8 +544,11 @@ extern const LintRule lint_rules_drop[];
 extern const LintRule lint_rules_object[];
 extern const LintRule lint_rules_script[];
 
-/* lint.c */
+/* lint_analysis.c */
 extern void lint_analysis(Lint *lint);
+extern void lint_end_analysis(Lint *lint);
+extern ErrorData *lint_take_error(Lint *lint);
+extern void lint_guarded(Lint *lint, void (*part) (void *arg), void *arg);
 
 /* lint_memory.c: see there for how long it lives */
 extern void lint_room_begin(LintRoom *room, MemoryContext context, bool in_blocks);
