@@ -129,8 +129,7 @@ use_walker(Node *node, void *arg)
 static void
 use_read(UseWalk *walk, Node *text)
 {
-	/* A rule's NOTIFY uses nothing, and is nothing to walk through. */
-	if (text == NULL || IsA(text, NotifyStmt))
+	if (text == NULL)
 		return;
 	lint_analysis(walk->lint);
 	(void) use_find_with(text, walk);
