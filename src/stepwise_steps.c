@@ -146,6 +146,10 @@ stepwise_cut(Stepwise *s, int cut)
 	memmove(&p->fingerprints[step + more], &p->fingerprints[step],
 			sizeof(bytea *) * (steps - step));
 	memset(&p->fingerprints[step - 1], 0, sizeof(bytea *) * (more + 1));
+
+	/* A COMMIT at the end of what was cut may begin the step behind it now. */
+	if (step + more < s->shape->steps)
+		p->fingerprints[step + more] = NULL;
 	p->cuts[p->n_cuts++] = cut;
 	p->steps = s->shape->steps;
 	p->kept_steps = Min(p->kept_steps, step - 1);

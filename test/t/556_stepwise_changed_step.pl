@@ -85,6 +85,15 @@ is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (111, 112)'), 2, 'and
 	is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (160, 161)'), 2, '16: each step has run once');
 }
 
+# A COMMIT behind a block that the server had run alone belongs to the step behind it.
+{
+	my $script = "DO 'BEGIN COMMIT; END';\nCOMMIT;\nINSERT INTO other VALUES (170);\n%s;\n";
+
+	is_error(run($node, '17', sprintf($script, 'VACUUM nowhere')), '42P01', undef, '17 fails in its third step');
+	is(run($node, '17', sprintf($script, 'INSERT INTO other VALUES (171)'))->{value}, 'applied', '17: mended, it goes on') or diag explain attempt($node, '17');
+	is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (170, 171)'), 2, '17: each step has run once');
+}
+
 # A block that had to run alone is mended into what cannot, there and behind it.
 sql_try($node, q{CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN BEGIN COMMIT; EXCEPTION WHEN division_by_zero THEN END; END'});
 is_error(run($node, '12', "INSERT INTO other VALUES (120);\nCALL commits();\n"), '2D000', undef, '12 fails in a block');
