@@ -283,7 +283,10 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	/* What it meets may be its own effect, and nothing of a human's to record. */
 	if (s->progress.step_running > 0)
 		s->options.register_hint = NULL;
-	if (earlier->steps_done > 0 || earlier->step_running > 0)
+	if (earlier->steps_done > 0 && earlier->steps_done >= s->shape->steps)
+		ereport(NOTICE,
+				(errmsg("migration %s has no step left to run", s->request->version.label)));
+	else if (earlier->steps_done > 0 || earlier->step_running > 0)
 		ereport(NOTICE,
 				(errmsg("migration %s goes on with step %d of %d",
 						s->request->version.label, earlier->steps_done + 1, s->shape->steps)));

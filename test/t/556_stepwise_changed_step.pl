@@ -94,6 +94,13 @@ is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (111, 112)'), 2, 'and
 	is(sql_value($node, 'SELECT count(*) FROM other WHERE a IN (170, 171)'), 2, '17: each step has run once');
 }
 
+# What failed is taken out, and nothing stood behind it.
+is_error(run($node, '18', "INSERT INTO other VALUES (180);\nVACUUM nowhere;\n"), '42P01', undef, '18 fails in its last step');
+$r = run($node, '18', "INSERT INTO other VALUES (180);\n");
+is($r->{value}, 'applied', '18: without it, it is applied');
+like(join("\n", @{ $r->{notices} }), qr/migration 18 has no step left to run/, '18: and says so');
+is(sql_value($node, 'SELECT count(*) FROM other WHERE a = 180'), 1, '18: its first step has run once');
+
 # A block that had to run alone is mended into what cannot, there and behind it.
 sql_try($node, q{CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN BEGIN COMMIT; EXCEPTION WHEN division_by_zero THEN END; END'});
 is_error(run($node, '12', "INSERT INTO other VALUES (120);\nCALL commits();\n"), '2D000', undef, '12 fails in a block');
