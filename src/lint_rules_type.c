@@ -70,6 +70,9 @@ find_type_change(LintCheck *c, TypeChange *change)
 	}
 	if (!OidIsValid(change->column->type))
 		return false;
+	/* A collation that is not there, or not the type's, is an error. */
+	if (def->collClause != NULL)
+		lint_analysis(c->lint);
 	change->collation = def->collClause == NULL ?
 		lint_type_collation(c->lint, def->typeName, change->type) :
 		GetColumnDefCollation(NULL, def, change->type);

@@ -100,6 +100,7 @@ INSERT INTO cases (script, finds) VALUES
 	'2:fk-locks-referenced-table=warning'),
 -- TRUNCATE empties what CASCADE reaches, and what inherits
 ('TRUNCATE head CASCADE; ALTER TABLE line ALTER n TYPE bigint; ALTER TABLE detail ALTER n TYPE bigint', ''),
+('ALTER TABLE agents ALTER team TYPE int; ALTER TABLE agents ALTER team TYPE int COLLATE "C"', ''),
 ('TRUNCATE detail; ALTER TABLE line ALTER n TYPE bigint',
 	'2:alter-type-rewrite=error 2:statement-after-access-exclusive=warning 2:wide-lock-window=warning'),
 ('ALTER TABLE detail DROP CONSTRAINT detail_line; VACUUM teams; TRUNCATE head CASCADE; ALTER TABLE line ALTER n TYPE bigint; ALTER TABLE detail ALTER n TYPE bigint',
