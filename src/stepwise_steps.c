@@ -267,9 +267,11 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 					(errcode(TAPMIG_ERRCODE_CHANGED),
 					 errmsg("step %d of migration %s has another text than when it was done",
 							step, s->request->version.label),
+					 from < to ?
 					 errdetail("%d of its steps are done; this one begins on line %d now.",
-							   earlier->steps_done,
-							   from < to ? script->statements[from].line : 0),
+							   earlier->steps_done, script->statements[from].line) :
+					 errdetail("%d of its steps are done; it is not in the script any more.",
+							   earlier->steps_done),
 					 errhint("Put the text of the finished steps back and change only what follows them, or SELECT tapmig.abandon('%s', why) to begin at step 1 again.",
 							 s->request->version.text)));
 		}

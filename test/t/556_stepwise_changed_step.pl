@@ -101,6 +101,13 @@ is($r->{value}, 'applied', '18: without it, it is applied');
 like(join("\n", @{ $r->{notices} }), qr/migration 18 has no step left to run/, '18: and says so');
 is(sql_value($node, 'SELECT count(*) FROM other WHERE a = 180'), 1, '18: its first step has run once');
 
+# A finished step is taken out.
+is_error(run($node, '19', "INSERT INTO other VALUES (190);\nVACUUM other;\nVACUUM nowhere;\n"), '42P01', undef, '19 fails in its third step');
+$r = run($node, '19', "INSERT INTO other VALUES (190);\n");
+is_error($r, 'TM001', qr/^step 2 of migration 19 has another text/, '19: without the second');
+like($r->{detail}, qr/it is not in the script any more/, '19: the detail says so');
+is(run($node, '19', "INSERT INTO other VALUES (190);\nVACUUM other;\n")->{value}, 'applied', '19: with it');
+
 # A block that had to run alone is mended into what cannot, there and behind it.
 sql_try($node, q{CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN BEGIN COMMIT; EXCEPTION WHEN division_by_zero THEN END; END'});
 is_error(run($node, '12', "INSERT INTO other VALUES (120);\nCALL commits();\n"), '2D000', undef, '12 fails in a block');
