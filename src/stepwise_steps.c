@@ -282,8 +282,8 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 		stepwise_is_same_step(s, earlier, earlier->step_running))
 		s->progress.step_running = earlier->step_running;
 
-	/* What it meets may be its own effect, and nothing of a human's to record. */
-	if (s->progress.step_running > 0)
+	/* What it meets may be an earlier try's, and nothing of a human's to record. */
+	if (earlier->step_running > 0)
 		s->options.register_hint = NULL;
 	if (earlier->steps_done > 0 && earlier->steps_done >= s->shape->steps)
 		ereport(NOTICE,

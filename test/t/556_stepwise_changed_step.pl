@@ -108,6 +108,24 @@ is_error($r, 'TM001', qr/^step 2 of migration 19 has another text/, '19: without
 like($r->{detail}, qr/it is not in the script any more/, '19: the detail says so');
 is(run($node, '19', "INSERT INTO other VALUES (190);\nVACUUM other;\n")->{value}, 'applied', '19: with it');
 
+# A build is interrupted and then written as a plain one: what is in its way is no
+# work of a human, which could be registered.
+{
+	my $gate = holder($node);
+	my $run  = session($node);
+
+	start_run($run, '20', "INSERT INTO other VALUES (200);\nCREATE INDEX CONCURRENTLY t_plain ON t (a);\n");
+	ok(wait_build($node), '20: a build waits');
+	sql_try($node, 'SELECT pg_terminate_backend(' . worker_pid($node) . ')');
+	ok(!$run->finish->{ok}, '20: and is terminated');
+	$gate->close;
+	ok(no_worker($node), '20: no worker is left');
+	$r = run($node, '20', "INSERT INTO other VALUES (200);\nCREATE INDEX t_plain ON t (a);\n");
+	is_error($r, '42P07', undef, '20: built plainly it meets what was left');
+	unlike($r->{hint}, qr/register/, '20: which is not to be registered');
+	is(run($node, '20', "INSERT INTO other VALUES (200);\nDROP INDEX t_plain;\nCREATE INDEX t_plain ON t (a);\n")->{value}, 'applied', '20: cleared away, it is applied');
+}
+
 # A block that had to run alone is mended into what cannot, there and behind it.
 sql_try($node, q{CREATE PROCEDURE commits() LANGUAGE plpgsql AS 'BEGIN BEGIN COMMIT; EXCEPTION WHEN division_by_zero THEN END; END'});
 is_error(run($node, '12', "INSERT INTO other VALUES (120);\nCALL commits();\n"), '2D000', undef, '12 fails in a block');
