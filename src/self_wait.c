@@ -151,12 +151,16 @@ self_wait_reaches_me(const PGPROC *proc)
 	return false;
 }
 
-/* A peer that waits for this process, 0 for none. */
+/*
+ * A peer that waits for this process, 0 for none. While another one is at work the
+ * answer that this process waits for may be that one's.
+ */
 static int
 self_wait_find(void)
 {
 	const PgBackendStatus *entries = MyBEEntry - COMPAT_MY_STATUS_INDEX;
 	int			maker = self_wait_maker();
+	int			found = 0;
 
 	if (maker != 0 && self_wait_reaches_me(self_wait_proc(maker, 0)))
 		return maker;
@@ -164,12 +168,15 @@ self_wait_find(void)
 	{
 		int			pid = entries[i].st_procpid;
 
-		if (pid != 0 && pid != MyProcPid &&
-			strncmp(entries[i].st_appname, watch.name, NAMEDATALEN) == 0 &&
-			self_wait_reaches_me(self_wait_proc(pid, 0)))
-			return pid;
+		if (pid == 0 || pid == MyProcPid ||
+			strncmp(entries[i].st_appname, watch.name, NAMEDATALEN) != 0)
+			continue;
+		if (self_wait_reaches_me(self_wait_proc(pid, 0)))
+			found = pid;
+		else if (entries[i].st_state == STATE_RUNNING)
+			return 0;
 	}
-	return 0;
+	return found;
 }
 
 /*

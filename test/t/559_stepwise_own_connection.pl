@@ -65,4 +65,21 @@ is(attempt($node, '201')->{sqlstate}, '40P01', 'without a caller, three in a rin
 is($other->finish->{ok}, 1, 'that transaction goes on');
 $other->close;
 
+# One connection waits for the step, which waits for another one's answer.
+{
+	my $gate = session($node);
+	my $run  = session($node);
+	my $row  = q{AS t (x text)};
+
+	$gate->try('SELECT pg_advisory_lock(3)');
+	start_run($run, '202', "VACUUM item;\nSELECT dblink_connect(name, $self) FROM unnest(ARRAY['one', 'two']) name;\nLOCK TABLE item;\n"
+		. "SELECT dblink_send_query('one', 'INSERT INTO item VALUES (202)');\nSELECT * FROM dblink('two', 'SELECT pg_advisory_lock(3)::text') $row;\n"
+		. "COMMIT;\nSELECT * FROM dblink_get_result('one') $row;");
+	ok(wait_until($node, q{SELECT count(*) = 2 AND min(clock_timestamp() - query_start) > '3 s' FROM pg_stat_activity
+		WHERE application_name LIKE 'tapmig worker%' AND wait_event_type = 'Lock'}), 'both of its connections wait');
+	$gate->close;
+	is($run->finish->{value}, 'applied', 'the one that it does not wait for is left alone');
+	is(sql_value($node, 'SELECT count(*) FROM item WHERE id = 202'), 1, 'and has done its work');
+}
+
 done_testing();
