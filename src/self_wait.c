@@ -6,7 +6,8 @@
  * for all running transactions to end. Where the publisher is this very cluster
  * one of them is the statement's own. Likewise dblink and postgres_fdw, back to
  * this cluster, want a lock that the step holds. The worker waits on a socket, its
- * peer in the lock manager, and no deadlock detector sees the ring.
+ * peer in the lock manager, and no deadlock detector sees the ring. Or the worker
+ * waits for a lock of a peer that is idle in a transaction, which it alone can end.
  *
  * Only the process itself can look at every moment: its caller may be gone. It
  * sits in libpq's wait then, so a timer looks. What the timer does is what a
@@ -20,12 +21,12 @@
  * when it, or a transaction that it waits for, wants a lock that this process
  * holds.
  *
- * It is the peer that is cancelled: it says so to the worker, whose statement
- * fails by that. One that is no peer can so be cancelled by mistake (another
- * cluster makes a slot of that name here at that very time), but nothing of the
- * worker's fails then. And a slot's walsender goes with a statement that fails by
- * itself: left alone, it would go on waiting and keep the slot's name, and could
- * finish a slot that nobody uses, and that keeps the server's WAL for ever.
+ * It is the peer that is cancelled, unless it is idle: it says so to the worker,
+ * whose statement fails by that. One that is no peer can so be cancelled by mistake
+ * (another cluster makes a slot of that name here at that very time), but nothing
+ * of the worker's fails then. And a slot's walsender goes with a statement that
+ * fails by itself: left alone, it would go on waiting and keep the slot's name, and
+ * could finish a slot that nobody uses, and that keeps the server's WAL for ever.
  */
 #include "postgres.h"
 
@@ -37,6 +38,7 @@
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/backend_status.h"
@@ -57,6 +59,9 @@
 /* Transactions that a peer waits for, one behind the other. */
 #define SELF_WAIT_DEPTH 8
 
+/* Holders of a lock that are looked at. */
+#define SELF_WAIT_HOLDERS 1000
+
 /* What the timer's handler reads and writes. */
 static struct
 {
@@ -65,7 +70,8 @@ static struct
 	volatile bool making;		/* the statement is under way */
 	volatile int seen;			/* the peer that the last look found, or 0 */
 	volatile int looks;			/* how many have found it */
-	volatile int cancelled;		/* the one that was cancelled, or 0 */
+	volatile int cancelled;		/* the one for which something was cancelled, or 0 */
+	volatile bool idle;			/* and that was this process */
 }			watch;
 
 static bool
@@ -179,6 +185,77 @@ self_wait_find(void)
 	return found;
 }
 
+static bool
+self_wait_conflicts(LOCKMASK held, LOCKMODE wanted)
+{
+	for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
+	{
+		if ((held & LOCKBIT_ON(mode)) != 0 && DoLockModesConflict(mode, wanted))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a process is a peer whose transaction waits for this one's next command. */
+static bool
+self_wait_is_idle(int pid)
+{
+	const PgBackendStatus *entries = MyBEEntry - COMPAT_MY_STATUS_INDEX;
+
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		if (entries[i].st_procpid == pid &&
+			strncmp(entries[i].st_appname, watch.name, NAMEDATALEN) == 0)
+			return entries[i].st_state == STATE_IDLEINTRANSACTION ||
+				entries[i].st_state == STATE_IDLEINTRANSACTION_ABORTED;
+	}
+	return false;
+}
+
+/*
+ * A peer that has the lock which this process waits for without an end, and that
+ * nobody else can move; 0 for none. The list of the lock's holders is read as
+ * retry_note_holders() reads it.
+ */
+static int
+self_wait_find_idle(void)
+{
+	LOCK	   *lock = MyProc->waitLock;
+	CompatLockLink *list;
+	CompatLockLink *link;
+
+	if (lock == NULL || LockTimeout > 0)
+		return 0;
+	if (lock->tag.locktag_type == LOCKTAG_VIRTUALTRANSACTION)
+	{
+		for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+		{
+			const PGPROC *proc = &ProcGlobal->allProcs[i];
+
+			if ((uint32) COMPAT_PROC_VXID_NUMBER(proc) == lock->tag.locktag_field1 &&
+				COMPAT_PROC_LXID(proc) == lock->tag.locktag_field2 && proc->pid != 0)
+				return self_wait_is_idle(proc->pid) ? proc->pid : 0;
+		}
+		return 0;
+	}
+	list = COMPAT_LOCK_LIST(lock);
+	link = list->next;
+	for (int i = 0; link != NULL && link != list && i < SELF_WAIT_HOLDERS; i++)
+	{
+		PROCLOCK   *proclock = (PROCLOCK *) ((char *) link - offsetof(PROCLOCK, lockLink));
+		int			pid;
+
+		link = link->next;
+		if (proclock->tag.myLock != lock)
+			return 0;
+		pid = proclock->tag.myProc->pid;
+		if (pid != MyProcPid && self_wait_conflicts(proclock->holdMask, MyProc->waitLockMode) &&
+			self_wait_is_idle(pid))
+			return pid;
+	}
+	return 0;
+}
+
 /*
  * The timer's handler. While the process is in the wait of libpq's callers, it is
  * in the middle of nothing: its own table of locks can be searched.
@@ -187,20 +264,28 @@ static void
 self_wait_look(void)
 {
 	uint32		event = *(volatile uint32 *) my_wait_event_info;
+	bool		idle = (event & 0xFF000000) == PG_WAIT_LOCK;
 	int			peer;
 
-	if (event != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE &&
+	if (!idle && event != WAIT_EVENT_LIBPQWALRECEIVER_RECEIVE &&
 		(event & 0xFF000000) != PG_WAIT_EXTENSION)
 		return;
 	if (MyProc == NULL || MyBEEntry == NULL)
 		return;
-	peer = self_wait_find();
+	peer = idle ? self_wait_find_idle() : self_wait_find();
 	watch.looks = peer != 0 && peer == watch.seen ? watch.looks + 1 : 1;
 	watch.seen = peer;
-	if (peer != 0 && watch.looks >= SELF_WAIT_LOOKS)
-	{
-		watch.cancelled = peer;
+	if (peer == 0 || watch.looks < SELF_WAIT_LOOKS)
+		return;
+	watch.cancelled = peer;
+	watch.idle = idle;
+	if (!idle)
 		(void) kill(peer, SIGINT);
+	else
+	{
+		InterruptPending = true;
+		QueryCancelPending = true;
+		SetLatch(MyLatch);
 	}
 }
 
@@ -230,6 +315,7 @@ void
 self_wait_reset(void)
 {
 	watch.cancelled = 0;
+	watch.idle = false;
 }
 
 /*
@@ -301,6 +387,13 @@ self_wait_explain(ErrorData *edata)
 		return;
 	}
 	edata->message = pstrdup("the statement waits for itself, through another connection to this server");
+	if (watch.idle)
+	{
+		edata->detail = psprintf("Process %d runs it and waits for a lock of process %d, its own connection; that is idle in a transaction.",
+								 MyProcPid, peer);
+		edata->hint = pstrdup("End that connection's transaction in the script before this statement.");
+		return;
+	}
 	edata->detail = psprintf("Process %d runs it and waits for the answer of process %d, its own connection; that waits for a lock which process %d holds.",
 							 MyProcPid, peer, MyProcPid);
 	edata->hint = pstrdup("Let the connection do its work before the script takes the lock, or put a COMMIT between the two.");

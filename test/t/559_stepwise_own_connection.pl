@@ -42,6 +42,24 @@ for my $case (
 	is(run($node, $version, "VACUUM item;\n$lock;\n$mended;")->{value}, 'applied', "$name: mended");
 }
 
+# The other way round: the step waits, without a lock_timeout, for a connection that
+# has a transaction of its own. With one it ends by that.
+sql_value($node, 'CREATE TABLE mine (id int)');
+my $connect = "SELECT dblink_connect('c', $self);\nSELECT dblink_exec('c', 'BEGIN');\nSELECT dblink_exec('c', 'INSERT INTO mine VALUES (1)')";
+for my $case ([ 'an index build', 'CREATE INDEX CONCURRENTLY mine_id ON mine (id)' ],
+	[ 'a lock on a table', 'SET lock_timeout = 0; LOCK TABLE mine' ])
+{
+	my ($name, $wait) = @$case;
+
+	$version++;
+	my $r = run($node, $version, "VACUUM item;\n$connect;\nVACUUM item;\n$wait;");
+	is_error($r, '40P01', qr/^the statement waits for itself, through another connection to this server$/, "$name: behind its own connection");
+	my $attempt = attempt($node, $version);
+	like($attempt->{detail}, qr/^Process $attempt->{pid} runs it and waits for a lock of process \d+, its own connection; that is idle in a transaction\.$/, "$name: its detail");
+	is("$attempt->{outcome} $attempt->{sqlstate}", 'failed 40P01', "$name: the attempt");
+	ok(no_worker($node), "$name: no worker is left");
+}
+
 # Behind somebody else's lock
 my $other = session($node);
 $other->try($_) for 'BEGIN', 'LOCK TABLE item';
