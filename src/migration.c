@@ -59,6 +59,8 @@ typedef struct Migration
 {
 	Request    *request;
 	Shape	   *shape;			/* NULL until read */
+	const LintFindings *findings;	/* made while it was read, until they are told; or NULL */
+	MemoryContext lint;			/* they are in */
 	bool		top_level;		/* run, with a transaction of its own */
 	bool		may_launch;		/* and called by the client itself: a worker may run it */
 	bool		trying;			/* an error now is a failed try of the script */
@@ -136,6 +138,40 @@ migration_obey_options(const Migration *migration)
 						 quote_literal_cstr(migration->request->version.text))));
 }
 
+/* Whether lint is to look at the script in this try. */
+static bool
+migration_lints(const Request *request)
+{
+	return request->settings.lint != SETTINGS_ALLOW &&
+		(!request->warned || request->settings.lint == SETTINGS_ERROR);
+}
+
+/*
+ * The shape of a script. Lint looks at the trees that it is read from; what it finds
+ * is told when the script is about to run.
+ */
+static Shape *
+migration_read_shape(Migration *migration)
+{
+	Request    *request = migration->request;
+	MemoryContext old;
+	Lint	   *lint;
+	Shape	   *shape;
+
+	if (!migration_lints(request))
+		return shape_read(request->script);
+	migration->lint = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
+											ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(migration->lint);
+	lint = lint_begin(request->script, &request->settings, NULL);
+	MemoryContextSwitchTo(old);
+	shape = shape_read_each(request->script, lint_statement, lint);
+	MemoryContextSwitchTo(migration->lint);
+	migration->findings = lint_end(lint);
+	MemoryContextSwitchTo(old);
+	return shape;
+}
+
 /* Reads and parses the script, and obeys its transaction options. */
 static void
 migration_read(Migration *migration)
@@ -147,7 +183,7 @@ migration_read(Migration *migration)
 	request_read_script(request);
 	if (migration->shape == NULL)
 	{
-		Shape	   *shape = shape_read(request->script);
+		Shape	   *shape = migration_read_shape(migration);
 
 		shape_check(request->script, shape);
 		migration->shape = shape;
@@ -184,23 +220,24 @@ migration_has_steps_done(const Request *request, bool or_begun)
  * tables may have grown: what is an error then is one. Errors: TM007.
  */
 static void
-migration_lint(const Migration *migration)
+migration_lint(Migration *migration)
 {
 	Request    *request = migration->request;
-	MemoryContext context;
 	MemoryContext old;
 
-	if (request->settings.lint == SETTINGS_ALLOW ||
-		(request->warned && request->settings.lint != SETTINGS_ERROR))
+	if (!migration_lints(request))
 		return;
-	context = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	lint_report(request->script,
-				lint_script(request->script, migration->shape, &request->settings),
-				&request->settings, request->warned);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
+	if (migration->findings == NULL)
+	{
+		migration->lint = AllocSetContextCreate(CurrentMemoryContext, "tapmig lint",
+												ALLOCSET_DEFAULT_SIZES);
+		old = MemoryContextSwitchTo(migration->lint);
+		migration->findings = lint_script(request->script, migration->shape, &request->settings);
+		MemoryContextSwitchTo(old);
+	}
+	lint_report(request->script, migration->findings, &request->settings, request->warned);
+	migration->findings = NULL;
+	MemoryContextDelete(migration->lint);
 }
 
 /* IF NOT EXISTS skips over an INVALID index, and that would count as success. */
