@@ -815,7 +815,8 @@ script_read(Script *script)
 	sp->line = 1;
 	sp->token_context = AllocSetContextCreate(script->context, "tapmig token",
 											  ALLOCSET_DEFAULT_SIZES);
-	script_fingerprint_begin(&sp->fingerprint);
+	if (!script->without_fingerprint)
+		script_fingerprint_begin(&sp->fingerprint);
 
 	callback.callback = splitter_errcontext;
 	callback.arg = sp;
@@ -845,7 +846,8 @@ script_read(Script *script)
 
 	error_context_stack = callback.previous;
 	AtEOXact_GUC(false, nest);
-	script_fingerprint_finish(&sp->fingerprint, script->fingerprint);
+	if (!script->without_fingerprint)
+		script_fingerprint_finish(&sp->fingerprint, script->fingerprint);
 	script->complete = true;
 	splitter_give_back(sp);
 	MemoryContextDelete(sp->token_context);

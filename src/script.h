@@ -69,6 +69,7 @@ typedef struct Script
 	int			error_line;		/* of the last error in it, 0: none */
 	ScriptDirectives directives;
 	List	   *notices;		/* C strings, for the caller that runs the script */
+	bool		without_fingerprint;	/* script_read() need not work it out */
 	uint8		fingerprint[PG_SHA256_DIGEST_LENGTH];
 } Script;
 

@@ -132,12 +132,14 @@ fingerprint_add(ScriptFingerprint *f, char class, const char *text, size_t len)
 /*
  * Adds one token: its number and value as core_yylex() gave them, and its
  * spelling, which ends with a NUL byte (flex puts one there until the next
- * token is asked for).
+ * token is asked for). One that was not begun, as zeros, stays so.
  */
 void
 script_fingerprint_token(ScriptFingerprint *f, int token,
 						 const core_YYSTYPE *value, const char *source)
 {
+	if (f->hash == NULL)
+		return;
 	f->in_statement = true;
 	switch (token)
 	{
@@ -192,6 +194,8 @@ script_fingerprint_end_statement(ScriptFingerprint *f)
 void
 script_fingerprint_data(ScriptFingerprint *f, const char *data, size_t len)
 {
+	if (f->hash == NULL)
+		return;
 	fingerprint_add(f, 'D', data, len);
 }
 

@@ -437,6 +437,7 @@ tapmig_lint(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	settings_read(&settings, NULL);
 	script = script_new(VARDATA_ANY(sql), VARSIZE_ANY_EXHDR(sql), NULL);
+	script->without_fingerprint = true;
 	script_read(script);
 	if (script->n_statements > SQLAPI_FEW)
 		memory = sqlapi_lint_memory(fcinfo->flinfo, script->n_statements);
