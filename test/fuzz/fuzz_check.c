@@ -226,7 +226,7 @@ fuzz_read_now(FuzzReading *reading)
 		Lint	   *lint;
 
 		settings_read(&settings, NULL);
-		lint = lint_begin(reading->script, &settings);
+		lint = lint_begin(reading->script, &settings, NULL);
 		shape_read_each(reading->script, lint_statement, lint);
 		(void) lint_end(lint);
 	}
@@ -592,14 +592,13 @@ fuzz_check_fingerprint(const Script *script, bool parsed, FuzzRandom *random)
 }
 
 /*
- * Whether a COPY ended without a semicolon, by another tool's mark of its down part.
- * The mark is then a line of its data, and changing it makes another script of all.
+ * Whether another tool's mark of its down part may be among the data of a COPY, which
+ * it ended: changing it makes another script of all.
  */
 static bool
-fuzz_copy_ended_by_mark(const Script *script, const ScriptStatement *s)
+fuzz_data_may_have_mark(const Script *script, const ScriptStatement *s)
 {
-	return script->text[s->start] != '\\' &&
-		memchr(script->text + s->end, ';', s->copy_start - s->end) == NULL;
+	return memmem(script->text + s->copy_start, s->copy_end - s->copy_start, "--", 2) != NULL;
 }
 
 /* Inline data count byte for byte, but for the end of the line behind them. */
@@ -615,7 +614,7 @@ fuzz_check_data(const Script *script, FuzzRandom *random)
 	for (int i = 0, n = 0; i < script->n_statements; i++)
 	{
 		if (script->statements[i].copy_line > 0 &&
-			!fuzz_copy_ended_by_mark(script, &script->statements[i]) && fuzz_random(random, ++n) == 0)
+			!fuzz_data_may_have_mark(script, &script->statements[i]) && fuzz_random(random, ++n) == 0)
 			s = &script->statements[i];
 	}
 	for (int what = 0; s != NULL && what < 3; what++)
