@@ -5,9 +5,9 @@
  * The triggers of ledger_trigger.c refuse a script's writes. A superuser's script
  * could put them out of action first, or put its own code where the ledger's
  * runs: another trigger, a rule, a policy, an index's expression, a foreign key's
- * action, a function of tapmig's. So the schema tapmig is closed to a script's DDL, and its tables to
- * writes whatever their triggers say, in the server's hooks: this catches what DO,
- * a function or EXECUTE does as well.
+ * action, a function of tapmig's. So the schema tapmig is closed to a script's DDL,
+ * and its tables to writes whatever their triggers say, in the server's hooks: this
+ * catches what DO, a function or EXECUTE does as well.
  *
  * The ledger's own writes run as its owner, and so would a trigger of a role that
  * was given no more than the right to make one on its tables: it is refused.

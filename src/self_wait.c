@@ -391,7 +391,7 @@ self_wait_explain(ErrorData *edata)
 	{
 		edata->detail = psprintf("Process %d runs it and waits for a lock of process %d, its own connection; that is idle in a transaction.",
 								 MyProcPid, peer);
-		edata->hint = pstrdup("End that connection's transaction in the script before this statement.");
+		edata->hint = pstrdup("End that connection's transaction in the script before this statement. It was rolled back with this run: where an earlier step did its work, tapmig.abandon begins at step 1 again.");
 		return;
 	}
 	edata->detail = psprintf("Process %d runs it and waits for the answer of process %d, its own connection; that waits for a lock which process %d holds.",

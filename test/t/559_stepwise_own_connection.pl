@@ -58,7 +58,13 @@ for my $case ([ 'an index build', 'CREATE INDEX CONCURRENTLY mine_id ON mine (id
 	like($attempt->{detail}, qr/^Process $attempt->{pid} runs it and waits for a lock of process \d+, its own connection; that is idle in a transaction\.$/, "$name: its detail");
 	is("$attempt->{outcome} $attempt->{sqlstate}", 'failed 40P01', "$name: the attempt");
 	ok(no_worker($node), "$name: no worker is left");
+
+	# As the hint says
+	like($r->{hint}, qr/^End that connection's transaction .*tapmig\.abandon begins at step 1 again/, "$name: the hint");
+	sql_value($node, "SELECT tapmig.abandon('$version', 'the transaction is ended now')");
+	is(run($node, $version, "VACUUM item;\n$connect;\nSELECT dblink_exec('c', 'COMMIT');\nSELECT dblink_disconnect('c');\nVACUUM item;\n$wait;")->{value}, 'applied', "$name: mended");
 }
+is(sql_value($node, 'SELECT count(*) FROM mine'), 2, 'what the connections wrote is there');
 
 # Behind somebody else's lock
 my $other = session($node);
