@@ -78,7 +78,7 @@ CREATE SEQUENCE tapmig.history_seq AS bigint;
 COMMENT ON SEQUENCE tapmig.history_seq IS 'numbers the events of tapmig.history; gaps are normal';
 
 CREATE TABLE tapmig.history (
-	seq				bigint NOT NULL PRIMARY KEY,
+	seq				bigint NOT NULL,
 	track			text COLLATE "C" NOT NULL,
 	version			text COLLATE "C" NOT NULL,
 	event			text NOT NULL CHECK (event IN ('applied', 'registered', 'accepted',
@@ -91,11 +91,14 @@ CREATE TABLE tapmig.history (
 	checksum		bytea,
 	fingerprint		bytea,
 	chain			bytea,
-	state			bytea
+	state			bytea,
+	PRIMARY KEY (track, seq)
 );
-CREATE INDEX history_track_seq ON tapmig.history (track, seq);
+-- What overtakes an attempt. That its version was applied is in schema_migrations,
+-- whose rows of that kind stay, so nearly all events need no entry.
 CREATE INDEX history_track_version
-	ON tapmig.history (track, tapmig.version_key(version) COLLATE "C", seq);
+	ON tapmig.history (track, tapmig.version_key(version) COLLATE "C", seq)
+	WHERE event <> 'applied';
 
 COMMENT ON TABLE tapmig.history IS 'every event of the ledger; append-only, each event chained to the one before it in its track';
 COMMENT ON COLUMN tapmig.history.seq IS 'order of events; gaps are normal';
@@ -502,7 +505,7 @@ WITH running AS MATERIALIZED (
 	WHERE CASE
 		WHEN t.outcome NOT IN ('failed', 'interrupted', 'running') THEN false
 		WHEN (SELECT h.at > t.at FROM tapmig.history h
-			  WHERE h.track = t.track AND h.event <> 'step_done'
+			  WHERE h.track = t.track AND h.event <> 'applied' AND h.event <> 'step_done'
 			  AND tapmig.version_key(h.version) = tapmig.version_key(t.version)
 			  ORDER BY h.seq DESC LIMIT 1) THEN false
 		WHEN t.outcome = 'running' AND (pg_is_in_recovery() OR tapmig.holder(t.track) = t.pid) THEN false
@@ -579,9 +582,13 @@ WITH asked AS (
 	FROM last_try t
 	WHERE t.outcome IN ('failed', 'interrupted', 'running')
 	AND coalesce((SELECT h.at <= coalesce(t.finished_at, t.started_at) FROM tapmig.history h
-				  WHERE h.track = t.track AND h.event <> 'step_done'
+				  WHERE h.track = t.track AND h.event <> 'applied' AND h.event <> 'step_done'
 				  AND tapmig.version_key(h.version) COLLATE "C" = t.key COLLATE "C"
 				  ORDER BY h.seq DESC LIMIT 1), true)
+	AND NOT EXISTS (SELECT FROM tapmig.schema_migrations m
+					WHERE m.track = t.track AND m.kind = 'applied'
+					AND tapmig.version_key(m.version) COLLATE "C" = t.key COLLATE "C"
+					AND m.applied_at > coalesce(t.finished_at, t.started_at))
 ), last_event AS (
 	SELECT DISTINCT ON (tapmig.version_key(h.version) COLLATE "C") tapmig.version_key(h.version) AS key, h.event
 	FROM tapmig.history h

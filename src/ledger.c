@@ -594,7 +594,7 @@ ledger_newest_event(const char *track, int64 from, Snapshot snapshot, bytea **ch
 	int64		seq = 0;
 
 	*chain = NULL;
-	ledger_scan_begin(&scan, "history", "history_track_seq", 2, keys, snapshot);
+	ledger_scan_begin(&scan, "history", "history_pkey", 2, keys, snapshot);
 	slot = ledger_scan_next(&scan, BackwardScanDirection);
 	if (slot != NULL)
 	{

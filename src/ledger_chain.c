@@ -31,7 +31,6 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "ledger_internal.h"
@@ -249,54 +248,44 @@ ledger_chain(const Datum *values, const bool *nulls, const bytea *previous)
 }
 
 /*
- * The number of the next event, greater than every number in the table, and in
- * *chain the chain of the track's newest event, NULL where there is none.
+ * The number of the next event, greater than every number of the track, and in
+ * *chain the chain of its newest event, NULL where there is none.
  */
 static int64
 ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 {
-	Snapshot	before = RegisterSnapshot(GetLatestSnapshot());
 	int64		seq = nextval_internal(ledger_relation_oid("history_seq"), false);
-	int64		highest = 0;
-	LedgerKey	number = ledger_key_from(seq);
 	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_from(seq - ledger_near[0])};
 	LedgerScan	scan;
-	TupleTableSlot *slot;
-
-	ledger_scan_begin(&scan, "history", "history_pkey", 1, &number, before);
-	slot = ledger_scan_next(&scan, BackwardScanDirection);
-	if (slot != NULL)
-		highest = DatumGetInt64(slot->tts_values[LEDGER_HISTORY_SEQ]);
+	TupleTableSlot *newest;
 
 	/* No other has come since: the lock is held. */
-	ledger_scan_again(&scan, "history_track_seq", 2, keys);
-	slot = ledger_scan_next(&scan, BackwardScanDirection);
-	for (int i = 1; i <= (int) lengthof(ledger_near) && slot == NULL; i++)
+	ledger_scan_begin(&scan, "history", "history_pkey", 2, keys, NULL);
+	newest = ledger_scan_next(&scan, BackwardScanDirection);
+	for (int i = 1; i <= (int) lengthof(ledger_near) && newest == NULL; i++)
 	{
 		keys[1] = ledger_key_from(i < (int) lengthof(ledger_near) ?
 								  seq - ledger_near[i] : PG_INT64_MIN);
 		ledger_scan_keys(&scan, 2, keys);
-		slot = ledger_scan_next(&scan, BackwardScanDirection);
+		newest = ledger_scan_next(&scan, BackwardScanDirection);
 	}
-	*chain = slot == NULL ? NULL : ledger_slot_bytea(slot, LEDGER_HISTORY_CHAIN);
-	ledger_scan_end(&scan);
-	UnregisterSnapshot(before);
+	*chain = newest == NULL ? NULL : ledger_slot_bytea(newest, LEDGER_HISTORY_CHAIN);
 
 	/*
-	 * The snapshot is older than the number, so an event at or above it means
-	 * that the sequence was set back: a dump that was restored into a database
-	 * with a ledger ends in setval().
+	 * The sequence was set back: a dump that was restored into a database with a
+	 * ledger ends in setval().
 	 */
-	if (highest > 0)
+	if (newest != NULL && DatumGetInt64(newest->tts_values[LEDGER_HISTORY_SEQ]) >= seq)
 	{
 		Datum		param;
 
-		seq = highest + 1;
+		seq = DatumGetInt64(newest->tts_values[LEDGER_HISTORY_SEQ]) + 1;
 		param = Int64GetDatum(seq);
 		ledger_frame_sql(frame);
 		ledger_read(&ledger_forward_sequence, &param, NULL);
 		SPI_freetuptable(SPI_tuptable);
 	}
+	ledger_scan_end(&scan);
 	return seq;
 }
 

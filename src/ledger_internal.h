@@ -47,8 +47,9 @@ typedef enum LedgerColumn
 /*
  * An attempt a that the next run resumes, of track $1 and a version with this
  * key: a stepwise one that has not ended well, and that no event of the version
- * has overtaken; "step_done" only helps it on. A later try that never came to a
- * step, since the script could not be read, has no fingerprints.
+ * has overtaken; "step_done" only helps it on, and that it was "applied" is
+ * looked up where it stays. A later try that never came to a step, since the
+ * script could not be read, has no fingerprints.
  */
 #define LEDGER_RESUMABLE(key) \
 	"a.track OPERATOR(pg_catalog.=) $1 " \
@@ -59,8 +60,14 @@ typedef enum LedgerColumn
 	"AND NOT EXISTS (SELECT 1 FROM tapmig.history h " \
 	"  WHERE h.track OPERATOR(pg_catalog.=) $1 " \
 	"  AND tapmig.version_key(h.version) OPERATOR(pg_catalog.=) " key " " \
+	"  AND h.event OPERATOR(pg_catalog.<>) 'applied' " \
 	"  AND h.event OPERATOR(pg_catalog.<>) 'step_done' " \
-	"  AND h.at OPERATOR(pg_catalog.>=) a.started_at) "
+	"  AND h.at OPERATOR(pg_catalog.>=) a.started_at) " \
+	"AND NOT EXISTS (SELECT 1 FROM tapmig.schema_migrations m " \
+	"  WHERE m.track OPERATOR(pg_catalog.=) $1 " \
+	"  AND tapmig.version_key(m.version) OPERATOR(pg_catalog.=) " key " " \
+	"  AND m.kind OPERATOR(pg_catalog.=) 'applied' " \
+	"  AND m.applied_at OPERATOR(pg_catalog.>=) a.started_at) "
 
 /* Those of tapmig.history. */
 typedef enum LedgerHistoryColumn

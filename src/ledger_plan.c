@@ -118,10 +118,17 @@ static LedgerStatement plan_select_attempts = {
 	"    OR l.outcome OPERATOR(pg_catalog.=) 'running') "
 	"  AND coalesce((SELECT h.at OPERATOR(pg_catalog.<=) l.at FROM tapmig.history h "
 	"        WHERE h.track OPERATOR(pg_catalog.=) $1 "
+	"          AND h.event OPERATOR(pg_catalog.<>) 'applied' "
 	"          AND h.event OPERATOR(pg_catalog.<>) 'step_done' "
 	"          AND tapmig.version_key(h.version) OPERATOR(pg_catalog.=) "
 	"              tapmig.version_key(l.version) "
 	"        ORDER BY h.seq DESC LIMIT 1), true) "
+	"  AND NOT EXISTS (SELECT 1 FROM tapmig.schema_migrations m "
+	"    WHERE m.track OPERATOR(pg_catalog.=) $1 "
+	"      AND tapmig.version_key(m.version) OPERATOR(pg_catalog.=) "
+	"          tapmig.version_key(l.version) "
+	"      AND m.kind OPERATOR(pg_catalog.=) 'applied' "
+	"      AND m.applied_at OPERATOR(pg_catalog.>) l.at) "
 	"ORDER BY tapmig.version_key(l.version)",
 	1, {TEXTOID},
 	NULL

@@ -171,7 +171,7 @@ CREATE FUNCTION attacks.e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PER
 CREATE MATERIALIZED VIEW attacks.m AS SELECT attacks.forge()
 PREPARE TRANSACTION 'attacks'
 CREATE TABLE attacks.fk (t text, v text, FOREIGN KEY (t, v) REFERENCES tapmig.schema_migrations ON DELETE CASCADE)
-CREATE TABLE attacks.fk (v bigint); ALTER TABLE attacks.fk ADD FOREIGN KEY (v) REFERENCES tapmig.history ON DELETE CASCADE
+CREATE TABLE attacks.fk (t text, v bigint); ALTER TABLE attacks.fk ADD FOREIGN KEY (t, v) REFERENCES tapmig.history ON DELETE CASCADE
 ALTER TRIGGER insert_row ON tapmig.schema_migrations DEPENDS ON EXTENSION plpgsql
 ALTER INDEX tapmig.schema_migrations_key DEPENDS ON EXTENSION plpgsql
 CREATE TABLE tapmig.other (i int)
