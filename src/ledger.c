@@ -4,8 +4,8 @@
  *
  * What every migration asks goes by ledger_table.c, without SQL. All else runs
  * in a frame: as the extension's owner, in a security-restricted operation, with
- * a search_path and planner settings of our own, and with a snapshot taken at its
- * beginning.  So a direct read and a frame see the same, whatever the
+ * a snapshot taken at its beginning, and, for SQL, with a search_path and planner
+ * settings of our own.  So a direct read and a frame see the same, whatever the
  * transaction's snapshot is: what is committed now, and what the own transaction
  * wrote before.  UPDATE and DELETE use the transaction's, and fail with 40001
  * where it doesn't see the row.
@@ -14,7 +14,7 @@
  * the (sub)transaction's abort, which puts back user, settings and SPI.
  *
  * Writes need the track's migration lock, held until the transaction ends, and
- * run in a frame also where they go without SQL: an index may call functions.
+ * run in a frame also where they go without SQL: an index calls functions.
  * Statements are planned once in a session and kept; reads are index lookups, so
  * that their cost doesn't grow with the ledger.
  */
@@ -135,8 +135,6 @@ ledger_frame_begin(const LedgerIdentity *id, LedgerFrame *frame)
 	SetUserIdAndSecContext(id->owner,
 						   frame->security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
-	frame->guc_nest = NewGUCNestLevel();
-	ledger_frame_set("search_path", "pg_catalog, pg_temp");
 	PushCopiedSnapshot(GetLatestSnapshot());
 	MemoryContextSwitchTo(frame->own);
 }
@@ -150,7 +148,9 @@ ledger_frame_sql(LedgerFrame *frame)
 	if (frame->sql)
 		return;
 
-	/* The first for what our statements mean, the others for index scans. */
+	/* The first two for what our statements mean, the others for index scans. */
+	frame->guc_nest = NewGUCNestLevel();
+	ledger_frame_set("search_path", "pg_catalog, pg_temp");
 	ledger_frame_set("row_security", "off");
 	ledger_frame_set("enable_indexscan", "on");
 	ledger_frame_set("enable_seqscan", "off");
@@ -175,9 +175,12 @@ void
 ledger_frame_leave(LedgerFrame *frame)
 {
 	PopActiveSnapshot();
-	if (frame->sql && SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	AtEOXact_GUC(false, frame->guc_nest);
+	if (frame->sql)
+	{
+		if (SPI_finish() != SPI_OK_FINISH)
+			elog(ERROR, "SPI_finish failed");
+		AtEOXact_GUC(false, frame->guc_nest);
+	}
 	SetUserIdAndSecContext(frame->user, frame->security);
 	MemoryContextSwitchTo(frame->caller);
 	MemoryContextDelete(frame->own);

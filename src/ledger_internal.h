@@ -108,15 +108,15 @@ typedef struct LedgerStatement
 	SPIPlanPtr	plan;
 } LedgerStatement;
 
-/* An access to the tables: as their owner, with a search_path of our own. */
+/* An access to the tables: as their owner, and by SQL with settings of our own. */
 typedef struct LedgerFrame
 {
 	MemoryContext caller;		/* results go there */
 	MemoryContext own;			/* all else */
-	bool		sql;			/* ready for SQL */
 	Oid			user;			/* who called */
 	int			security;
-	int			guc_nest;
+	bool		sql;			/* ready for SQL */
+	int			guc_nest;		/* then */
 } LedgerFrame;
 
 /* A table that rows are inserted into directly. */
@@ -125,6 +125,7 @@ typedef struct LedgerTable
 	const char *name;
 	int			n_columns;
 	int			n_checks;		/* CHECK constraints */
+	int			n_indexes;
 } LedgerTable;
 
 #define LEDGER_SCAN_KEYS 2

@@ -5,7 +5,7 @@
  * What every migration asks and writes goes this way, as the server goes at its
  * catalogs; everything else is SQL. Nothing here looks at rights, runs a trigger
  * or depends on a setting, so that a read needs no frame; an insert does, for the
- * functions that an index may call.
+ * function that an index calls: the caller need not have the right to.
  *
  * A scan sees what is committed when it begins and what its transaction wrote
  * before, under every isolation level, as a frame does. An insert is for rows
@@ -38,10 +38,10 @@
 /* Bytes from which on a value's copy counts. */
 #define LEDGER_TABLE_LARGE (1024 * 1024)
 
-/* How many columns and CHECK constraints the extension's script gives them. */
-const LedgerTable ledger_migrations = {"schema_migrations", LEDGER_N_COLUMNS, 3};
-const LedgerTable ledger_history = {"history", LEDGER_HISTORY_N_COLUMNS, 1};
-const LedgerTable ledger_scripts = {"scripts", LEDGER_SCRIPTS_N_COLUMNS, 1};
+/* How many columns, CHECK constraints and indexes the extension's script gives them. */
+const LedgerTable ledger_migrations = {"schema_migrations", LEDGER_N_COLUMNS, 3, 3};
+const LedgerTable ledger_history = {"history", LEDGER_HISTORY_N_COLUMNS, 1, 2};
+const LedgerTable ledger_scripts = {"scripts", LEDGER_SCRIPTS_N_COLUMNS, 1, 1};
 
 /* More than tapmig has tables, indexes and sequences that are asked for by name. */
 #define LEDGER_OIDS 24
@@ -239,7 +239,8 @@ ledger_table_is_plain(Relation rel, const LedgerTable *table)
 	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition ||
 		rel->rd_rules != NULL || desc->natts != table->n_columns ||
 		desc->constr == NULL || desc->constr->num_check != table->n_checks ||
-		desc->constr->has_generated_stored)
+		desc->constr->has_generated_stored ||
+		list_length(RelationGetIndexList(rel)) != table->n_indexes)
 		return false;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
