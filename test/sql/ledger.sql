@@ -334,6 +334,14 @@ DROP TRIGGER note ON tapmig.schema_migrations;
 DROP TRIGGER note ON tapmig.history;
 DROP FUNCTION note();
 DROP TABLE seen;
+CREATE FUNCTION where_called(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN RAISE NOTICE '% called with search_path %', $1, current_setting('search_path'); RETURN $1; END $$;
+CREATE INDEX ours ON tapmig.schema_migrations (where_called(version)) WHERE track = 'plain';
+SET search_path = pg_catalog, public;
+SELECT tapmig.apply('1.5', 'SELECT 1', track => 'plain');
+RESET search_path;
+DROP INDEX tapmig.ours;
+DROP FUNCTION where_called(text);
 ALTER TABLE tapmig.schema_migrations ADD CONSTRAINT ours CHECK (version <> '2');
 SELECT tapmig.apply('2', 'SELECT 1', track => 'plain');
 SELECT tapmig.apply('3', 'SELECT 1', track => 'plain');
