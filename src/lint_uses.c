@@ -290,6 +290,16 @@ lint_use_parent(Lint *lint, LintRelation *child, LintRelation *parent)
 		(void) use_add_relation(lint, OBJECT_TABLE, child, NULL, parent);
 }
 
+/* What OLD and NEW of a trigger or rule stand for; of a new table no column is asked for. */
+static void
+use_add_old_and_new(UseWalk *walk, LintRelation *rel)
+{
+	if (rel->is_new)
+		return;
+	use_add_table(walk, rel, "old");
+	use_add_table(walk, rel, "new");
+}
+
 static void
 use_follow_trigger(Lint *lint, CreateTrigStmt *stmt)
 {
@@ -309,11 +319,7 @@ use_follow_trigger(Lint *lint, CreateTrigStmt *stmt)
 		ref->fields = list_make1(lfirst(lc));
 		walk.columns = lappend(walk.columns, ref);
 	}
-	if (!rel->is_new)
-	{
-		use_add_table(&walk, rel, "old");
-		use_add_table(&walk, rel, "new");
-	}
+	use_add_old_and_new(&walk, rel);
 	use_note(&walk, OBJECT_TRIGGER, rel, stmt->trigname);
 	if (lint_function_is_users(lint, strVal(llast(stmt->funcname))))
 		use_add_function(lint, OBJECT_TRIGGER, rel, stmt->trigname, stmt->funcname, 0);
@@ -330,11 +336,7 @@ use_follow_rule(Lint *lint, RuleStmt *stmt)
 		return;
 	if (stmt->replace)
 		use_forget(OBJECT_RULE, rel, stmt->rulename);
-	if (!rel->is_new)
-	{
-		use_add_table(&walk, rel, "old");
-		use_add_table(&walk, rel, "new");
-	}
+	use_add_old_and_new(&walk, rel);
 	use_read(&walk, stmt->whereClause);
 	foreach(lc, stmt->actions)
 	{
