@@ -267,15 +267,6 @@
 #define COMPAT_IS_NOT_MATCHED_BY_SOURCE(action)	false
 #endif
 
-/* A new row's entries in all indexes. */
-#if PG_VERSION_NUM >= 160000
-#define compat_insert_index_tuples(result, slot, estate) \
-	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
-#else
-#define compat_insert_index_tuples(result, slot, estate) \
-	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
-#endif
-
 /*
  * libpq/libpq.h needs the headers of every library that the server was built
  * with; this is its PQcommMethods, alike from 14 on.

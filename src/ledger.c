@@ -2,19 +2,18 @@
  * ledger.c
  *		The ledger: the frame of its SQL, and the reads.
  *
- * What every migration asks goes by ledger_table.c, without SQL. All else runs
- * in a frame: as the extension's owner, in a security-restricted operation, with
- * a snapshot taken at its beginning, and, for SQL, with a search_path and planner
- * settings of our own.  So a direct read and a frame see the same, whatever the
- * transaction's snapshot is: what is committed now, and what the own transaction
- * wrote before.  UPDATE and DELETE use the transaction's, and fail with 40001
- * where it doesn't see the row.
+ * What every migration asks and writes goes by ledger_table.c, without SQL. All
+ * else runs in a frame: as the extension's owner, in a security-restricted
+ * operation, with a search_path and planner settings of our own, and with a
+ * snapshot taken at its beginning.  So a direct read and a frame see the same,
+ * whatever the transaction's snapshot is: what is committed now, and what the own
+ * transaction wrote before.  UPDATE and DELETE use the transaction's, and fail
+ * with 40001 where it doesn't see the row.
  *
  * A frame ends in the transaction that it began in.  An error leaves it through
  * the (sub)transaction's abort, which puts back user, settings and SPI.
  *
- * Writes need the track's migration lock, held until the transaction ends, and
- * run in a frame also where they go without SQL: an index calls functions.
+ * Writes need the track's migration lock, held until the transaction ends.
  * Statements are planned once in a session and kept; reads are index lookups, so
  * that their cost doesn't grow with the ledger.
  */
@@ -121,8 +120,8 @@ ledger_frame_set(const char *name, const char *value)
 
 /*
  * Begin an access that may need no SQL: see ledger_frame_sql().  Until
- * ledger_frame_leave() everything runs as the owner, in a memory context of its
- * own; what is to survive is allocated in frame->caller.
+ * ledger_frame_leave() everything runs in a memory context of its own; what is to
+ * survive is allocated in frame->caller.
  */
 void
 ledger_frame_begin(const LedgerIdentity *id, LedgerFrame *frame)
@@ -130,16 +129,16 @@ ledger_frame_begin(const LedgerIdentity *id, LedgerFrame *frame)
 	frame->caller = CurrentMemoryContext;
 	frame->own = AllocSetContextCreate(CurTransactionContext, "tapmig ledger",
 									   ALLOCSET_DEFAULT_SIZES);
+	frame->owner = id->owner;
 	frame->sql = false;
-	GetUserIdAndSecContext(&frame->user, &frame->security);
-	SetUserIdAndSecContext(id->owner,
-						   frame->security | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
 	PushCopiedSnapshot(GetLatestSnapshot());
 	MemoryContextSwitchTo(frame->own);
 }
 
-/* Make a frame ready for SQL; the current memory context stays what it is. */
+/*
+ * Make a frame ready for SQL: as the owner until it is left. The current memory
+ * context stays what it is.
+ */
 void
 ledger_frame_sql(LedgerFrame *frame)
 {
@@ -147,6 +146,10 @@ ledger_frame_sql(LedgerFrame *frame)
 
 	if (frame->sql)
 		return;
+	GetUserIdAndSecContext(&frame->user, &frame->security);
+	SetUserIdAndSecContext(frame->owner,
+						   frame->security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
 
 	/* The first two for what our statements mean, the others for index scans. */
 	frame->guc_nest = NewGUCNestLevel();
@@ -180,8 +183,8 @@ ledger_frame_leave(LedgerFrame *frame)
 		if (SPI_finish() != SPI_OK_FINISH)
 			elog(ERROR, "SPI_finish failed");
 		AtEOXact_GUC(false, frame->guc_nest);
+		SetUserIdAndSecContext(frame->user, frame->security);
 	}
-	SetUserIdAndSecContext(frame->user, frame->security);
 	MemoryContextSwitchTo(frame->caller);
 	MemoryContextDelete(frame->own);
 }
@@ -461,17 +464,24 @@ ledger_in_ranges(List *ranges, const char *key)
 	return false;
 }
 
+/* A row's directive of this name; false where it has none. */
+bool
+ledger_directive(Datum directives, const char *name, JsonbValue *value)
+{
+	Jsonb	   *all = DatumGetJsonbP(directives);
+
+	return JB_ROOT_IS_OBJECT(all) &&
+		getKeyJsonValueFromContainer(&all->root, name, strlen(name), value) != NULL;
+}
+
 /* Whether a squash, by its directives, replaces the version of this key. */
 static bool
 ledger_replaces(Datum directives, const char *key)
 {
-	Jsonb	   *all = DatumGetJsonbP(directives);
-	JsonbValue	buffer;
-	JsonbValue *replaces = getKeyJsonValueFromContainer(&all->root, "replaces",
-														strlen("replaces"), &buffer);
+	JsonbValue	replaces;
 
-	return replaces != NULL &&
-		ledger_in_ranges(ledger_parse_replaces(JsonbValueToJsonb(replaces), NIL), key);
+	return ledger_directive(directives, "replaces", &replaces) &&
+		ledger_in_ranges(ledger_parse_replaces(JsonbValueToJsonb(&replaces), NIL), key);
 }
 
 /* Of squashes, those that a scan has: the one that replaces this version, or NULL. */

@@ -108,16 +108,29 @@ typedef struct LedgerStatement
 	SPIPlanPtr	plan;
 } LedgerStatement;
 
-/* An access to the tables: as their owner, and by SQL with settings of our own. */
+/* An access to the tables; by SQL as their owner, with settings of our own. */
 typedef struct LedgerFrame
 {
 	MemoryContext caller;		/* results go there */
 	MemoryContext own;			/* all else */
+	Oid			owner;			/* of the extension */
+	bool		sql;			/* ready for SQL; then: */
 	Oid			user;			/* who called */
 	int			security;
-	bool		sql;			/* ready for SQL */
-	int			guc_nest;		/* then */
+	int			guc_nest;
 } LedgerFrame;
+
+#define LEDGER_INDEXES 3
+#define LEDGER_INDEX_COLUMNS 3
+
+/* An index of such a table, and whether a row has an entry; NULL: each has. */
+typedef struct LedgerIndex
+{
+	const char *name;
+	int			n;
+	int			columns[LEDGER_INDEX_COLUMNS];	/* of the row, or LEDGER_KEY_COLUMN */
+	bool		(*wanted) (const Datum *values, const char *nulls);
+} LedgerIndex;
 
 /* A table that rows are inserted into directly. */
 typedef struct LedgerTable
@@ -125,7 +138,9 @@ typedef struct LedgerTable
 	const char *name;
 	int			n_columns;
 	int			n_checks;		/* CHECK constraints */
+	int			version_column;
 	int			n_indexes;
+	LedgerIndex indexes[LEDGER_INDEXES];
 } LedgerTable;
 
 #define LEDGER_SCAN_KEYS 2
@@ -175,6 +190,7 @@ extern int64 ledger_newest_event(const char *track, int64 from, Snapshot snapsho
 extern bool ledger_key_exists(const char *track, const char *key);
 extern bool ledger_script_exists(bytea *checksum);
 extern char *ledger_label(const char *version, const char *name);
+extern bool ledger_directive(Datum directives, const char *name, JsonbValue *value);
 extern List *ledger_parse_replaces(Jsonb *replaces, List *ranges);
 extern bool ledger_in_ranges(List *ranges, const char *key);
 

@@ -3,9 +3,8 @@
  *		The ledger's tables without the executor: lookups by an index, inserts.
  *
  * What every migration asks and writes goes this way, as the server goes at its
- * catalogs; everything else is SQL. Nothing here looks at rights, runs a trigger
- * or depends on a setting, so that a read needs no frame; an insert does, for the
- * function that an index calls: the caller need not have the right to.
+ * catalogs; everything else is SQL. Nothing here looks at rights, calls a function
+ * of a trigger or an index or depends on a setting, so that it needs no frame.
  *
  * A scan sees what is committed when it begins and what its transaction wrote
  * before, under every isolation level, as a frame does. An insert is for rows
@@ -22,6 +21,7 @@
 #include "access/toast_internals.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_trigger.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
@@ -38,10 +38,60 @@
 /* Bytes from which on a value's copy counts. */
 #define LEDGER_TABLE_LARGE (1024 * 1024)
 
-/* How many columns, CHECK constraints and indexes the extension's script gives them. */
-const LedgerTable ledger_migrations = {"schema_migrations", LEDGER_N_COLUMNS, 3, 3};
-const LedgerTable ledger_history = {"history", LEDGER_HISTORY_N_COLUMNS, 1, 2};
-const LedgerTable ledger_scripts = {"scripts", LEDGER_SCRIPTS_N_COLUMNS, 1, 1};
+/* In the place of a column of an index: tapmig.version_key(version). */
+#define LEDGER_KEY_COLUMN (-1)
+
+/* The conditions of partial indexes. */
+static bool
+ledger_row_replaces(const Datum *values, const char *nulls)
+{
+	JsonbValue	replaces;
+
+	return nulls[LEDGER_DIRECTIVES] != 'n' &&
+		ledger_directive(values[LEDGER_DIRECTIVES], "replaces", &replaces);
+}
+
+static bool
+ledger_event_is_other(const Datum *values, const char *nulls)
+{
+	text	   *event = DatumGetTextPP(values[LEDGER_HISTORY_EVENT]);
+
+	return VARSIZE_ANY_EXHDR(event) != strlen("applied") ||
+		memcmp(VARDATA_ANY(event), "applied", strlen("applied")) != 0;
+}
+
+/* As the extension's script makes them. */
+const LedgerTable ledger_migrations = {
+	.name = "schema_migrations",
+	.n_columns = LEDGER_N_COLUMNS,
+	.n_checks = 3,
+	.version_column = LEDGER_VERSION,
+	.n_indexes = 3,
+	.indexes = {
+		{"schema_migrations_pkey", 2, {LEDGER_TRACK, LEDGER_VERSION}, NULL},
+		{"schema_migrations_key", 2, {LEDGER_TRACK, LEDGER_KEY_COLUMN}, NULL},
+		{"schema_migrations_replaces", 2, {LEDGER_TRACK, LEDGER_KEY_COLUMN}, ledger_row_replaces}
+	}
+};
+const LedgerTable ledger_history = {
+	.name = "history",
+	.n_columns = LEDGER_HISTORY_N_COLUMNS,
+	.n_checks = 1,
+	.version_column = LEDGER_HISTORY_VERSION,
+	.n_indexes = 2,
+	.indexes = {
+		{"history_pkey", 2, {LEDGER_HISTORY_TRACK, LEDGER_HISTORY_SEQ}, NULL},
+		{"history_track_version", 3, {LEDGER_HISTORY_TRACK, LEDGER_KEY_COLUMN, LEDGER_HISTORY_SEQ},
+		ledger_event_is_other}
+	}
+};
+const LedgerTable ledger_scripts = {
+	.name = "scripts",
+	.n_columns = LEDGER_SCRIPTS_N_COLUMNS,
+	.n_checks = 1,
+	.n_indexes = 1,
+	.indexes = {{"scripts_pkey", 1, {LEDGER_SCRIPTS_CHECKSUM}, NULL}}
+};
 
 /* More than tapmig has tables, indexes and sequences that are asked for by name. */
 #define LEDGER_OIDS 24
@@ -239,8 +289,7 @@ ledger_table_is_plain(Relation rel, const LedgerTable *table)
 	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition ||
 		rel->rd_rules != NULL || desc->natts != table->n_columns ||
 		desc->constr == NULL || desc->constr->num_check != table->n_checks ||
-		desc->constr->has_generated_stored ||
-		list_length(RelationGetIndexList(rel)) != table->n_indexes)
+		desc->constr->has_generated_stored)
 		return false;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -268,6 +317,83 @@ ledger_table_compress(Form_pg_attribute column, Datum value)
 	return DatumGetPointer(compressed) != NULL ? compressed : value;
 }
 
+/* Whether it still is what its name stands for here. */
+static bool
+ledger_index_is_plain(Relation rel, const LedgerIndex *index)
+{
+	Form_pg_index form = rel->rd_index;
+
+	if (rel->rd_rel->relam != BTREE_AM_OID || !form->indisready || !form->indimmediate ||
+		form->indnatts != index->n || form->indnkeyatts != index->n)
+		return false;
+	for (int i = 0; i < index->n; i++)
+	{
+		if (form->indkey.values[i] != index->columns[i] + 1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Open the indexes that a row has an entry in, NULL in the place of others. False
+ * where the table has not the extension's indexes; then none is open.
+ */
+static bool
+ledger_indexes_open(Relation rel, const LedgerTable *table, const Datum *values,
+					const char *nulls, Relation *indexes)
+{
+	List	   *all = RelationGetIndexList(rel);
+	bool		plain = list_length(all) == table->n_indexes;
+	int			n = 0;
+
+	for (; n < table->n_indexes && plain; n++)
+	{
+		const LedgerIndex *index = &table->indexes[n];
+		Oid			oid = ledger_relation_oid(index->name);
+
+		indexes[n] = NULL;
+		if (!list_member_oid(all, oid))
+			plain = false;
+		else if (index->wanted == NULL || index->wanted(values, nulls))
+		{
+			indexes[n] = index_open(oid, RowExclusiveLock);
+			plain = ledger_index_is_plain(indexes[n], index);
+		}
+	}
+	while (!plain && --n >= 0)
+	{
+		if (indexes[n] != NULL)
+			index_close(indexes[n], NoLock);
+	}
+	return plain;
+}
+
+/* A row's entry in an index. */
+static void
+ledger_index_insert(Relation rel, Relation opened, const LedgerTable *table,
+					const LedgerIndex *index, TupleTableSlot *row)
+{
+	Datum		values[LEDGER_INDEX_COLUMNS];
+	bool		nulls[LEDGER_INDEX_COLUMNS] = {0};
+
+	for (int i = 0; i < index->n; i++)
+	{
+		if (index->columns[i] == LEDGER_KEY_COLUMN)
+		{
+			Version		version;
+
+			version_parse(TextDatumGetCString(row->tts_values[table->version_column]), &version);
+			values[i] = CStringGetTextDatum(version.key);
+		}
+		else
+			values[i] = row->tts_values[index->columns[i]];
+	}
+	/* As for a TOAST table: a btree has no use for what the executor knows of it. */
+	(void) index_insert(opened, values, nulls, &row->tts_tid, rel,
+						opened->rd_index->indisunique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+						false, NULL);
+}
+
 /*
  * Insert a row, given by all columns; nulls as SPI has them. The extension's own
  * trigger is passed over. False where the table wants an INSERT; nothing was done
@@ -277,19 +403,15 @@ bool
 ledger_table_insert(const LedgerTable *table, const Datum *values, const char *nulls)
 {
 	Relation	rel = ledger_table_open(table->name, RowExclusiveLock);
-	EState	   *estate;
-	ResultRelInfo *result;
+	Relation	indexes[LEDGER_INDEXES];
 	TupleTableSlot *slot;
 
-	if (!ledger_table_is_plain(rel, table))
+	if (!ledger_table_is_plain(rel, table) ||
+		!ledger_indexes_open(rel, table, values, nulls, indexes))
 	{
 		table_close(rel, NoLock);
 		return false;
 	}
-	estate = CreateExecutorState();
-	result = makeNode(ResultRelInfo);
-	InitResultRelInfo(result, rel, 0, NULL, 0);
-	ExecOpenIndices(result, false);
 
 	slot = table_slot_create(rel, NULL);
 	for (int i = 0; i < table->n_columns; i++)
@@ -300,11 +422,15 @@ ledger_table_insert(const LedgerTable *table, const Datum *values, const char *n
 	}
 	ExecStoreVirtualTuple(slot);
 	simple_table_tuple_insert(rel, slot);
-	(void) compat_insert_index_tuples(result, slot, estate);
+	for (int i = 0; i < table->n_indexes; i++)
+	{
+		if (indexes[i] == NULL)
+			continue;
+		ledger_index_insert(rel, indexes[i], table, &table->indexes[i], slot);
+		index_close(indexes[i], NoLock);
+	}
 
 	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(result);
-	FreeExecutorState(estate);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 	return true;
