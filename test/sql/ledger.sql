@@ -336,7 +336,9 @@ DROP FUNCTION note();
 DROP TABLE seen;
 CREATE FUNCTION where_called(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN RAISE NOTICE '% called with search_path %', $1, current_setting('search_path'); RETURN $1; END $$;
+SET client_min_messages = warning;
 CREATE INDEX ours ON tapmig.schema_migrations (where_called(version)) WHERE track = 'plain';
+RESET client_min_messages;
 SET search_path = pg_catalog, public;
 SELECT tapmig.apply('1.5', 'SELECT 1', track => 'plain');
 RESET search_path;
