@@ -96,18 +96,28 @@ const LedgerTable ledger_scripts = {
 /* More than tapmig has tables, indexes and sequences that are asked for by name. */
 #define LEDGER_OIDS 24
 
-/* Those of the last names asked for; the server's invalidations forget them. */
+/*
+ * Those of the last names asked for; the server's invalidations of these names
+ * forget them.  Others are many: each CREATE TABLE brings its own.
+ */
 static struct
 {
 	const char *name;
 	Oid			oid;
+	uint32		hash;
 }			ledger_oids[LEDGER_OIDS];
 static int	ledger_n_oids = 0;
+static uint32 ledger_schema_hash;
 
 static void
 ledger_forget_oids(Datum arg, int cache, uint32 hash)
 {
-	ledger_n_oids = 0;
+	bool		forget = hash == 0 || (cache == NAMESPACENAME && hash == ledger_schema_hash);
+
+	for (int i = 0; i < ledger_n_oids && cache == RELNAMENSP && !forget; i++)
+		forget = hash == ledger_oids[i].hash;
+	if (forget)
+		ledger_n_oids = 0;
 }
 
 /* Called once, by _PG_init. */
@@ -122,6 +132,7 @@ ledger_watch_names(void)
 Oid
 ledger_relation_oid(const char *name)
 {
+	Oid			schema;
 	Oid			oid;
 
 	for (int i = 0; i < ledger_n_oids; i++)
@@ -129,11 +140,15 @@ ledger_relation_oid(const char *name)
 		if (strcmp(ledger_oids[i].name, name) == 0)
 			return ledger_oids[i].oid;
 	}
-	oid = get_relname_relid(name, get_namespace_oid("tapmig", false));
+	schema = get_namespace_oid("tapmig", false);
+	oid = get_relname_relid(name, schema);
 	if (OidIsValid(oid) && ledger_n_oids < LEDGER_OIDS)
 	{
+		ledger_schema_hash = GetSysCacheHashValue1(NAMESPACENAME, CStringGetDatum("tapmig"));
 		ledger_oids[ledger_n_oids].name = name;
 		ledger_oids[ledger_n_oids].oid = oid;
+		ledger_oids[ledger_n_oids].hash =
+			GetSysCacheHashValue2(RELNAMENSP, CStringGetDatum(name), ObjectIdGetDatum(schema));
 		ledger_n_oids++;
 	}
 	return oid;
