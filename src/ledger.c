@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -27,6 +28,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -61,6 +63,53 @@ static LedgerStatement ledger_select_range = {
 /* Set around our own writes only; the triggers let these pass. */
 static bool ledger_writing = false;
 
+/* Where the extension's row was last seen, if in the catalog's first block. */
+static ItemPointerData ledger_extension_place;
+
+/*
+ * A copy of the extension's row in pg_extension, or NULL. No invalidation tells of
+ * this catalog's rows, so that it is read each time: first where it was last seen,
+ * where only a row counts that is visible and has the name, else by the index.
+ */
+static HeapTuple
+ledger_extension_tuple(Relation rel)
+{
+	HeapTuple	copy = NULL;
+	HeapTuple	tuple;
+	ScanKeyData key;
+	SysScanDesc scan;
+
+	if (ItemPointerIsValid(&ledger_extension_place))
+	{
+		Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(ExtensionRelationId));
+		HeapTupleData seen = {.t_self = ledger_extension_place};
+		Buffer		buffer;
+
+		if (heap_fetch(rel, snapshot, &seen, &buffer, false))
+		{
+			if (namestrcmp(&((Form_pg_extension) GETSTRUCT(&seen))->extname, "tapmig") == 0)
+				copy = heap_copytuple(&seen);
+			ReleaseBuffer(buffer);
+		}
+		UnregisterSnapshot(snapshot);
+		if (copy != NULL)
+			return copy;
+	}
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("tapmig"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		copy = heap_copytuple(tuple);
+		if (ItemPointerGetBlockNumber(&copy->t_self) == 0)
+			ledger_extension_place = copy->t_self;
+	}
+	systable_endscan(scan);
+	return copy;
+}
+
 /*
  * Find out who the extension is, who owns it and who calls; to be called at each
  * entry, in the context that the request lives in.
@@ -72,18 +121,12 @@ void
 ledger_identify(LedgerIdentity *identity)
 {
 	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple	tuple = ledger_extension_tuple(rel);
 	Form_pg_extension form;
 	char	   *version;
 	bool		isnull;
 
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("tapmig"));
-	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (!HeapTupleIsValid(tuple))
+	if (tuple == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"tapmig\" is not installed in this database"),
@@ -107,7 +150,7 @@ ledger_identify(LedgerIdentity *identity)
 				 errhint("Run ALTER EXTENSION tapmig UPDATE, in a new session if the library was just replaced.")));
 
 	pfree(version);
-	systable_endscan(scan);
+	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
 }
 

@@ -49,6 +49,30 @@ for my $index (qw(schema_migrations_key schema_migrations_replaces history_pkey 
 }
 is($session->try("SELECT tapmig.apply('3', 'SELECT 3')")->{value}, 'applied', 'behind REINDEX CONCURRENTLY');
 is($session->try("SELECT tapmig.apply('3', 'SELECT 3')")->{value}, 'skipped', 'and known');
+
+# So is the place of the extension's own row, of which no invalidation tells.
+my $place = "SELECT ctid FROM pg_extension WHERE extname = 'tapmig'";
+
+sub move_last
+{
+	my ($extension) = @_;
+
+	$node->safe_psql('postgres', "UPDATE pg_extension SET extrelocatable = extrelocatable WHERE extname = '$extension'");
+	$node->safe_psql('postgres', 'VACUUM FULL pg_extension');
+	return;
+}
+move_last('plpgsql');
+my $first = sql_value($node, $place);
+
+is($session->try("SELECT tapmig.apply('3', 'SELECT 3')")->{value}, 'skipped', 'its row is seen at its place');
+move_last('tapmig');
+isnt(sql_value($node, $place), $first, 'its row is elsewhere');
+is(sql_value($node, "SELECT extname FROM pg_extension WHERE ctid = '$first'"), 'plpgsql', 'and another there');
+is($session->try("SELECT tapmig.apply('4', 'SELECT 4')")->{value}, 'applied', 'it is found');
+$node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '0.0.1' WHERE extname = 'tapmig'");
+is_error($session->try("SELECT tapmig.apply('5', 'SELECT 5')"), '55000', qr/at version 0.0.1/, 'its version is the new one');
+$node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '" . sql_value($node, "SELECT default_version FROM pg_available_extensions WHERE name = 'tapmig'") . "' WHERE extname = 'tapmig'");
+is($session->try("SELECT tapmig.apply('5', 'SELECT 5')")->{value}, 'applied', 'again');
 is(sql_value($node, 'SELECT count(*) FROM tapmig.verify()'), 0, 'verify()');
 
 done_testing();
