@@ -354,7 +354,7 @@ ledger_scan_version(LedgerScan *scan, const char *track, const char *key)
 {
 	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_text(key)};
 
-	ledger_scan_begin(scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
+	ledger_scan_begin(scan, AccessShareLock, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 }
 
 /* A copy of what callers need of a row. */
@@ -440,7 +440,7 @@ ledger_highest_above(const char *track, const char *key)
 	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_above(key)};
 	char	   *version;
 
-	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
+	ledger_scan_begin(&scan, AccessShareLock, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 	version = ledger_last_version(&scan);
 	ledger_scan_end(&scan);
 	return version;
@@ -557,7 +557,7 @@ ledger_replaced_by(const char *track, const Version *version)
 	char	   *result;
 
 	/* An index of squashes only. */
-	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_replaces",
+	ledger_scan_begin(&scan, AccessShareLock, "schema_migrations", "schema_migrations_replaces",
 					  1, &key, NULL);
 	result = ledger_replacing(&scan, version);
 	ledger_scan_end(&scan);
@@ -579,7 +579,7 @@ ledger_look(const char *track, const Version *version, LedgerSight *sight)
 
 	/* Before the wait for the table, after which the scan takes its own snapshot. */
 	sight->completed = GetLatestSnapshot()->snapXactCompletionCount;
-	ledger_scan_begin(&scan, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
+	ledger_scan_begin(&scan, AccessShareLock, "schema_migrations", "schema_migrations_key", 2, keys, NULL);
 	slot = ledger_scan_next(&scan, ForwardScanDirection);
 	if (slot != NULL)
 		sight->row = ledger_row(slot);
@@ -650,7 +650,7 @@ ledger_newest_event(const char *track, int64 from, Snapshot snapshot, bytea **ch
 	int64		seq = 0;
 
 	*chain = NULL;
-	ledger_scan_begin(&scan, "history", "history_pkey", 2, keys, snapshot);
+	ledger_scan_begin(&scan, AccessShareLock, "history", "history_pkey", 2, keys, snapshot);
 	slot = ledger_scan_next(&scan, BackwardScanDirection);
 	if (slot != NULL)
 	{
@@ -678,20 +678,20 @@ ledger_is_stale(const char *track)
 
 /* Begin to read the script of a checksum; its row, or NULL. */
 static TupleTableSlot *
-ledger_scan_script(LedgerScan *scan, bytea *checksum)
+ledger_scan_script(LedgerScan *scan, LOCKMODE mode, bytea *checksum)
 {
 	LedgerKey	key = ledger_key_bytea(checksum);
 
-	ledger_scan_begin(scan, "scripts", "scripts_pkey", 1, &key, NULL);
+	ledger_scan_begin(scan, mode, "scripts", "scripts_pkey", 1, &key, NULL);
 	return ledger_scan_next(scan, ForwardScanDirection);
 }
 
-/* Whether the text of this checksum is kept. */
+/* Whether the text of this checksum is kept, asked by who is to keep it else. */
 bool
 ledger_script_exists(bytea *checksum)
 {
 	LedgerScan	scan;
-	bool		exists = ledger_scan_script(&scan, checksum) != NULL;
+	bool		exists = ledger_scan_script(&scan, RowExclusiveLock, checksum) != NULL;
 
 	ledger_scan_end(&scan);
 	return exists;
@@ -718,7 +718,7 @@ ledger_script(bytea *checksum)
 
 	if (checksum == NULL)
 		return NULL;
-	slot = ledger_scan_script(&scan, checksum);
+	slot = ledger_scan_script(&scan, AccessShareLock, checksum);
 	if (slot != NULL)
 		script = ledger_slot_text(slot, LEDGER_SCRIPTS_SQL);
 	ledger_scan_end(&scan);

@@ -181,7 +181,7 @@ ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *
 	bool		exists;
 
 	/* Most versions have none. */
-	ledger_scan_begin(&scan, "attempts", "attempts_track_version", 2, keys, NULL);
+	ledger_scan_begin(&scan, AccessShareLock, "attempts", "attempts_track_version", 2, keys, NULL);
 	exists = ledger_scan_next(&scan, ForwardScanDirection) != NULL;
 	ledger_scan_end(&scan);
 	if (!exists)

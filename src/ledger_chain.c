@@ -260,7 +260,7 @@ ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 	TupleTableSlot *newest;
 
 	/* No other has come since: the lock is held. */
-	ledger_scan_begin(&scan, "history", "history_pkey", 2, keys, NULL);
+	ledger_scan_begin(&scan, RowExclusiveLock, "history", "history_pkey", 2, keys, NULL);
 	newest = ledger_scan_next(&scan, BackwardScanDirection);
 	for (int i = 1; i <= (int) lengthof(ledger_near) && newest == NULL; i++)
 	{

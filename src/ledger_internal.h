@@ -156,6 +156,7 @@ typedef struct LedgerKey
 /* Rows of a table, read by an index. */
 typedef struct LedgerScan
 {
+	LOCKMODE	mode;
 	Relation	table;
 	Relation	index;
 	Snapshot	snapshot;
@@ -200,8 +201,9 @@ extern const LedgerTable ledger_history;
 extern const LedgerTable ledger_scripts;
 extern void ledger_watch_names(void);
 extern Oid	ledger_relation_oid(const char *name);
-extern void ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
-							  int n_keys, const LedgerKey *keys, Snapshot snapshot);
+extern void ledger_scan_begin(LedgerScan *scan, LOCKMODE mode, const char *table,
+							  const char *index, int n_keys, const LedgerKey *keys,
+							  Snapshot snapshot);
 extern void ledger_scan_keys(LedgerScan *scan, int n_keys, const LedgerKey *keys);
 extern void ledger_scan_again(LedgerScan *scan, const char *index, int n_keys,
 							  const LedgerKey *keys);

@@ -168,10 +168,10 @@ ledger_table_open(const char *name, LOCKMODE mode)
 }
 
 static Relation
-ledger_index_open(Relation table, const char *name)
+ledger_index_open(Relation table, const char *name, LOCKMODE mode)
 {
 	Oid			oid = ledger_relation_oid(name);
-	Relation	index = OidIsValid(oid) ? index_open(oid, AccessShareLock) : NULL;
+	Relation	index = OidIsValid(oid) ? index_open(oid, mode) : NULL;
 
 	if (index == NULL || !index->rd_index->indisvalid ||
 		index->rd_index->indrelid != RelationGetRelid(table))
@@ -201,23 +201,25 @@ ledger_scan_keys(LedgerScan *scan, int n_keys, const LedgerKey *keys)
 static void
 ledger_scan_index(LedgerScan *scan, const char *index, int n_keys, const LedgerKey *keys)
 {
-	scan->index = ledger_index_open(scan->table, index);
+	scan->index = ledger_index_open(scan->table, index, scan->mode);
 	scan->scan = compat_index_beginscan(scan->table, scan->index, scan->snapshot, n_keys);
 	ledger_scan_keys(scan, n_keys, keys);
 }
 
 /*
  * Begin to read the rows of a table whose columns in the index, from the first
- * on, satisfy keys. snapshot NULL: what is committed now.
+ * on, satisfy keys. mode: of the locks, RowExclusiveLock where a row is inserted
+ * next, so that there is one lock, not two. snapshot NULL: what is committed now.
  *
  * A scan reads all of a page that the keys let it before it returns the first
  * row, so a key that holds only few rows makes a look at the last one cheap.
  */
 void
-ledger_scan_begin(LedgerScan *scan, const char *table, const char *index,
+ledger_scan_begin(LedgerScan *scan, LOCKMODE mode, const char *table, const char *index,
 				  int n_keys, const LedgerKey *keys, Snapshot snapshot)
 {
-	scan->table = ledger_table_open(table, AccessShareLock);
+	scan->mode = mode;
+	scan->table = ledger_table_open(table, mode);
 	scan->snapshot = RegisterSnapshot(snapshot ? snapshot : GetLatestSnapshot());
 	scan->slot = table_slot_create(scan->table, NULL);
 	ledger_scan_index(scan, index, n_keys, keys);
