@@ -138,9 +138,27 @@ like($err, qr/^tapmig: 001_bad: ERROR:  syntax error at or near "SELEKT"$(?s:.*)
 my $objects = decoded($out);
 is("$exit " . join(' ', map { $_->{error} ? $_->{error}{sqlstate} : scalar @{ $_->{findings} } } @$objects), '1 42601 TM009 1', 'as JSON');
 is_deeply($objects->[0], { migration => '001_bad', file => "$bad/001_bad.sql",
-		error => { sqlstate => '42601', message => 'syntax error at or near "SELEKT"' } }, 'with the message');
+		error => { sqlstate => '42601', message => 'syntax error at or near "SELEKT"', line => 2 } }, 'with the message and the line');
+like($err, qr/\Atapmig: 001_bad: ERROR:  syntax error at or near "SELEKT"\nCONTEXT:  statement 2 of 2, line 2, column 1: SELEKT 2\ntapmig: 002_include: ERROR: /,
+	'for people nothing is different');
 ($exit, $out, $err) = tapmig('lint', $bad, '--format', 'github', '1');
-is("$exit|$out", qq(1|::error file=$bad/001_bad.sql,title=42601::syntax error at or near "SELEKT"\n), 'for GitHub');
+is("$exit|$out", qq(1|::error file=$bad/001_bad.sql,line=2,title=42601::syntax error at or near "SELEKT"\n), 'for GitHub');
+
+# Each error has its own script's line, where there is one at all.
+$node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
+$node->safe_psql('latin', 'CREATE EXTENSION tapmig');
+$bad = migrations_dir({
+	'001_directive.sql' => "-- Why: a test\n-- tapmig: nosuch=1\nSELECT 1;\n",
+	'002_euro.sql'      => "SELECT '\xe2\x82\xac';\n",
+	'003_good.sql'      => "-- tapmig: allow=lock-table\nSELECT 1;\n",
+	'004_open.sql'      => "SELECT 1;\n\n\nSELECT ',title=: line 9, \n",
+	'005_late.sql'      => "SELECT 1;\n-- tapmig: store=off\nSELECT 2;\n" });
+($exit, $out, $err) = run_tapmig($node, [ 'lint', '--dir', $bad, '--format', 'github' ], dbname => 'latin');
+is(join(' ', map { s/^::(\w+) file=[^,]*\/(\d+)_\w+[.]sql,(?:line=(\d+),)?title=([^:]+)::.*$/"$2:" . ($3 \/\/ '') . ":$4"/er } split /\n/, $out),
+	'001:2:TM009 002::22P05 003:1:unused-ignore 004:4:42601', 'the lines, for GitHub') or diag $out, $err;
+($exit, $out, $err) = run_tapmig($node, [ 'lint', '--dir', $bad, '--json' ], dbname => 'latin');
+is(join(' ', map { $_->{error} ? "$_->{error}{sqlstate}:" . ($_->{error}{line} // '') : scalar @{ $_->{findings} } } @{ decoded($out) }),
+	'TM009:2 22P05: 1 42601:4 0', 'and as JSON') or diag $out, $err;
 
 # ---------------------------------------------------------------- rights, connection, nothing to do
 
