@@ -56,8 +56,10 @@ for my $shell (sort keys %shells)
 	is("$exit|" . join(' ', $out =~ m{^\Q$dir\E/(\S+ \w+: \S+)}mg), '1|004_r.sql:1: error: rename-column:', "$shell: lint") or diag $out, $err;
 	like($err, qr/^tapmig: lint: 1 error$/m, "$shell: its sum");
 	my $bad = write_file(scratch_dir() . '/bad.sql', "SELECT 1;\nSELEKT 2;\n");
-	($exit, $out, $err) = run_tapmig($node, [ 'lint', '--format', 'github', $bad ], %opt);
-	is("$exit|$out", "1|::error file=$bad,line=2,title=42601::syntax error at or near \"SELEKT\"\n", "$shell: a script that cannot be read") or diag $err;
+	my $latin = write_file(scratch_dir() . '/latin.sql', "SELECT '\xe4'");
+	($exit, $out, $err) = run_tapmig($node, [ 'lint', '--format', 'github', $latin, $bad ], %opt);
+	like($out, qr/\A::error file=\Q$latin\E,title=22021::.*\n/, "$shell: a file that is no text") or diag $err;
+	is("$exit|" . $out =~ s/\A.*\n//r, "1|::error file=$bad,line=2,title=42601::syntax error at or near \"SELEKT\"\n", "$shell: a script that cannot be read") or diag $err;
 	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', migrations_dir({ '004_r.sql' => 'ALTER TABLE a RENAME i TO j' }) ], %opt);
 	like($err, qr/\Atapmig: 004_r: lint: 1 error \(rename-column\); tapmig lint \S+ shows it\n\z/, "$shell: what up says of it");
 	unlink "$dir/004_r.sql";

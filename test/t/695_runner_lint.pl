@@ -160,6 +160,34 @@ is(join(' ', map { s/^::(\w+) file=[^,]*\/(\d+)_\w+[.]sql,(?:line=(\d+),)?title=
 is(join(' ', map { $_->{error} ? "$_->{error}{sqlstate}:" . ($_->{error}{line} // '') : scalar @{ $_->{findings} } } @{ decoded($out) }),
 	'TM009:2 22P05: 1 42601:4 0', 'and as JSON') or diag $out, $err;
 
+# A file that is no text is that file's error; the others are linted.
+my ($latin_hint, $zero_hint) = ('Convert it, for example with iconv -f WINDOWS-1252 -t UTF-8.', 'Is it UTF-16? Save it as UTF-8.');
+$bad = migrations_dir({ '001_latin.sql' => "SELECT '\xe4';\n", '002_check.sql' => $check, '003_bad.sql' => "\nSELEKT 2;\n",
+		'004_zero.sql' => "SELECT 1\0;\n", '005_half.sql' => "-- \xc3", '006_half.sql' => "\xa4\nSELECT 1", '007_clean.sql' => "SELECT 1;\n" });
+my $not_texts = join '', map { "tapmig: $bad/$_ (SQLSTATE 22021)\nHINT:  " . (/zero/ ? $zero_hint : $latin_hint) . "\n" }
+	'001_latin.sql is not valid UTF-8', '004_zero.sql has a zero byte in it', '005_half.sql is not valid UTF-8', '006_half.sql is not valid UTF-8';
+($exit, $out, $err) = tapmig('lint', $bad);
+like("$exit|$out", qr/\A1\|\Q$bad\E\/002_check\.sql:1: warning: .*\n    .*\n\z/, 'files that are no text');
+like($err, qr/\A\Q$not_texts\E\Qtapmig: 003_bad: ERROR:  syntax error at or near "SELEKT"\E\n.*\ntapmig: the server cannot read every script; the messages above say why\nHINT:  .*\n\z/,
+	'each with its path and what to do');
+($exit, $out, $err) = tapmig('lint', $bad, '--json');
+$objects = decoded($out);
+is("$exit " . join(' ', map { "$_->{migration}:" . ($_->{error} ? $_->{error}{sqlstate} : scalar @{ $_->{findings} }) } @$objects),
+	'1 001_latin:22021 002_check:1 003_bad:42601 004_zero:22021 005_half:22021 006_half:22021 007_clean:0', 'as JSON, in the order of the files') or diag $out, $err;
+is_deeply($objects->[3], { migration => '004_zero', file => "$bad/004_zero.sql",
+		error => { sqlstate => '22021', message => "$bad/004_zero.sql has a zero byte in it", hint => $zero_hint } }, 'with message and hint');
+($exit, $out, $err) = tapmig('lint', $bad, '--format', 'github');
+is($exit, 1, 'for GitHub');
+like($out, qr/\A\Q::error file=$bad\E\/001_latin\.sql,title=22021::\Q$bad\E\/001_latin\.sql is not valid UTF-8%0A\Q$latin_hint\E\n::warning file=.*002_check.*\n::error file=.*003_bad\.sql,line=2,.*\n(::error .*\n){3}\z/,
+	'likewise');
+write_file("$elsewhere/5%: 'a', \"b\".sql", "\xff");
+($exit, $out, $err) = run_tapmig($node, [ 'lint', '--format', 'github', "./5%: 'a', \"b\".sql" ], cwd => $elsewhere);
+is("$exit|$out", "1|::error file=" . property("5%: 'a', \"b\".sql") . ',title=22021::' . data("./5%: 'a', \"b\".sql is not valid UTF-8\n$latin_hint") . "\n",
+	'none that could be sent; escaped');
+($exit, $out, $err) = run_tapmig($node, [ 'lint', '--json', "./5%: 'a', \"b\".sql" ], cwd => $elsewhere);
+is_deeply(decoded($out), [ { migration => "5%: 'a', \"b\"", file => "./5%: 'a', \"b\".sql",
+			error => { sqlstate => '22021', message => "./5%: 'a', \"b\".sql is not valid UTF-8", hint => $latin_hint } } ], 'as JSON') or diag $out;
+
 # ---------------------------------------------------------------- rights, connection, nothing to do
 
 $node->safe_psql('postgres', 'CREATE ROLE nobody_special');
