@@ -537,7 +537,7 @@ SELECT t.track, coalesce(a.versions, 0) AS applied,
 					 AND l.database = (SELECT d.oid FROM pg_database d
 									   WHERE d.datname = current_database())))
 	 AS invalid_indexes,
-	-- A damaged script that is no version's has no track: it counts in all.
+	-- A damaged script that is no version's, and a trigger, have no track: they count in all.
 	coalesce(t.track NOT IN (SELECT v.track FROM tapmig.verify() v), false) AS ledger_ok
 FROM track t
 LEFT JOIN applied a ON a.track = t.track

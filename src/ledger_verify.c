@@ -10,6 +10,9 @@
  *
  * After a broken link the check goes on from the chain that the event has, so
  * that one change is one problem.
+ *
+ * The triggers that guard the tables are looked at too: a restore of data only
+ * leaves them weaker than tapmig made them, and nothing else would tell.
  */
 #include "postgres.h"
 
@@ -104,6 +107,36 @@ static LedgerStatement verify_select_script_user = {
 	"WHERE m.checksum OPERATOR(pg_catalog.=) $1 "
 	"ORDER BY m.track, tapmig.version_key(m.version) LIMIT 1",
 	1, {BYTEAOID},
+	NULL
+};
+
+/*
+ * The triggers of sql/tapmig.sql that are not there, or don't fire always. One
+ * with another definition, as with a WHEN, is not there.
+ */
+static LedgerStatement verify_select_guards = {
+	"SELECT pg_catalog.format('trigger %s of %s %s: %sALTER TABLE %s ENABLE ALWAYS TRIGGER %s', "
+	"    g.name, g.relation, CASE "
+	"    WHEN t.oid IS NULL THEN 'is missing, or not as tapmig made it' "
+	"    WHEN t.tgenabled OPERATOR(pg_catalog.=) 'D' THEN 'is disabled' "
+	"    WHEN t.tgenabled OPERATOR(pg_catalog.=) 'R' THEN 'fires only under session_replication_role = replica' "
+	"    ELSE 'does not fire under session_replication_role = replica' END, "
+	"    CASE WHEN t.oid IS NULL THEN pg_catalog.format('CREATE OR REPLACE TRIGGER %s; ', g.definition) END, "
+	"    g.relation, g.name) "
+	"FROM (SELECT r.n, r.name, e.n, e.name, pg_catalog.format('%s BEFORE %s ON %s FOR EACH %s EXECUTE FUNCTION tapmig.%s()', "
+	"      e.name, coalesce(e.events, r.events), r.name, e.level, e.function) "
+	"  FROM (VALUES (1, 'tapmig.schema_migrations', 'DELETE OR UPDATE OR TRUNCATE'), "
+	"    (2, 'tapmig.history', 'DELETE OR UPDATE OR TRUNCATE'), "
+	"    (3, 'tapmig.scripts', 'TRUNCATE'), (4, 'tapmig.attempts', 'TRUNCATE')) AS r (n, name, events), "
+	"  (VALUES (1, 'insert_row', 'INSERT', 'ROW', 'trigger_insert'), "
+	"    (2, 'refuse_row', 'DELETE OR UPDATE', 'ROW', 'trigger_refuse'), "
+	"    (3, 'refuse_statement', NULL, 'STATEMENT', 'trigger_refuse')) AS e (n, name, events, level, function)) "
+	"  AS g (n_relation, relation, n, name, definition) "
+	"LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) g.relation::pg_catalog.regclass "
+	"  AND pg_catalog.pg_get_triggerdef(t.oid) OPERATOR(pg_catalog.=) pg_catalog.concat('CREATE TRIGGER ', g.definition) "
+	"WHERE coalesce(t.tgenabled, '-') OPERATOR(pg_catalog.<>) 'A' "
+	"ORDER BY g.n_relation, g.n",
+	0, {0},
 	NULL
 };
 
@@ -463,6 +496,17 @@ verify_scripts(Verify *v)
 	verify_close(&scripts);
 }
 
+/* A trigger that guards the tables has been switched off, or changed. */
+static void
+verify_guards(Verify *v)
+{
+	uint64		n = ledger_read(&verify_select_guards, NULL, NULL);
+
+	for (uint64 i = 0; i < n; i++)
+		verify_report(v, NULL, 0, NULL,
+					  SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+}
+
 /*
  * Check everything, all tracks; put one row for each problem into the
  * tuplestore of rsinfo: track, seq (NULL where no event is at fault), version,
@@ -483,5 +527,6 @@ ledger_verify(const LedgerIdentity *id, bytea *head, ReturnSetInfo *rsinfo)
 											ALLOCSET_DEFAULT_SIZES);
 	verify_history(&v);
 	verify_scripts(&v);
+	verify_guards(&v);
 	ledger_frame_leave(&frame);
 }

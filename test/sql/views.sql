@@ -105,15 +105,20 @@ DROP ROLE regress_tapmig_monitor, regress_tapmig_nobody;
 -- a changed ledger is wrong in its own track
 ALTER TABLE tapmig.schema_migrations DISABLE TRIGGER refuse_row, DISABLE TRIGGER refuse_statement;
 UPDATE tapmig.schema_migrations SET source = 'another' WHERE track = 'views other';
+SELECT DISTINCT ledger_ok FROM tapmig.health; -- without its guards it is wrong in all
+ALTER TABLE tapmig.schema_migrations ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_statement;
 SELECT track, ledger_ok FROM tapmig.health WHERE track LIKE 'views%' ORDER BY track COLLATE "C";
 
 -- a changed script that belongs to no version is wrong in all of them
 ALTER TABLE tapmig.scripts DISABLE TRIGGER insert_row;
 INSERT INTO tapmig.scripts VALUES (sha256('x'), 'y');
+ALTER TABLE tapmig.scripts ENABLE ALWAYS TRIGGER insert_row;
 SELECT track, ledger_ok FROM tapmig.health WHERE track LIKE 'views%' ORDER BY track COLLATE "C";
 
 -- without a row in the ledger the history still knows the track
+ALTER TABLE tapmig.schema_migrations DISABLE TRIGGER refuse_row, DISABLE TRIGGER refuse_statement;
 DELETE FROM tapmig.schema_migrations WHERE track = 'views other';
+ALTER TABLE tapmig.schema_migrations ENABLE ALWAYS TRIGGER refuse_row, ENABLE ALWAYS TRIGGER refuse_statement;
 SELECT track, applied, last_version, ledger_ok FROM tapmig.health WHERE track = 'views other';
 
 DROP FUNCTION health();

@@ -211,7 +211,7 @@ for my $forged (
 	$s->try('BEGIN');
 	my $r = $s->try($forged);
 	is($r->{ok}, 1, 'forged by the superuser') or diag($r->{message});
-	cmp_ok($s->try('SELECT count(*) FROM tapmig.verify()')->{value}, '>', 0, 'verify() finds it');
+	cmp_ok($s->try(q{SELECT count(*) FROM tapmig.verify() WHERE problem !~ '^trigger '})->{value}, '>', 0, 'verify() finds it');
 	$s->try('ROLLBACK');
 }
 
