@@ -47,6 +47,7 @@ typedef struct CopyInlineSource
 	size_t		len;
 	size_t		read;
 	CopyFromState cstate;		/* NULL until COPY has begun */
+	uint64		stray;			/* line of an end marker that is not alone, or 0 */
 } CopyInlineSource;
 
 static CopyInlineSource *copy_inline_current = NULL;
@@ -61,6 +62,44 @@ copy_inline_read(void *outbuf, int minread, int maxread)
 	memcpy(outbuf, source->data + source->read, n);
 	source->read += n;
 	return (int) n;
+}
+
+/*
+ * An end marker that the script's own end of the data is not, since it isn't
+ * alone on its line: up to 17 the server ends the row there, or the data, and
+ * nothing tells that a value was cut or that rows are missing.  From 18 on it
+ * refuses all but those of CSV, which it doesn't know any more.
+ */
+static void
+copy_inline_refuse_marker(CopyInlineSource *source, uint64 line)
+{
+	source->stray = line;
+	ereport(ERROR,
+			(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
+			 errmsg("end-of-copy marker is not alone on its line"),
+			 errdetail("To COPY the data would end there, and not at the \\. below them."),
+			 errhint("Put \\. on a line of its own; in a value a backslash is written as two.")));
+}
+
+/* Looks for one in data of the text format; one with text behind it COPY refuses itself. */
+static void
+copy_inline_check_markers(CopyInlineSource *source)
+{
+	const char *end = source->data + source->len;
+	const char *p = source->data;
+
+	while ((p = memchr(p, '\\', end - p)) != NULL && end - p >= 2)
+	{
+		if (p[1] == '.' && (end - p == 2 || p[2] == '\n' || p[2] == '\r'))
+		{
+			uint64		line = 1;
+
+			for (const char *q = source->data; (q = memchr(q, '\n', p - q)) != NULL; q++)
+				line++;
+			copy_inline_refuse_marker(source, line);
+		}
+		p += 2;
+	}
 }
 
 /*
@@ -109,10 +148,10 @@ copy_inline_transform_where(ParseState *pstate, Relation rel,
 
 /*
  * The options for BeginCopyFrom(): the statement's, with the server's encoding
- * in place of its own or of the client's.
+ * in place of its own or of the client's.  Sets whether the format is CSV.
  */
 static List *
-copy_inline_options(ParseState *pstate, List *options)
+copy_inline_options(ParseState *pstate, List *options, bool *csv)
 {
 	CopyFormatOptions checked = {0};
 	List	   *result = NIL;
@@ -126,6 +165,7 @@ copy_inline_options(ParseState *pstate, List *options)
 				 errmsg("COPY with inline data cannot be in binary format"),
 				 errdetail("A script is text in the server's encoding."),
 				 errhint("Use the text or the CSV format.")));
+	*csv = checked.csv_mode;
 
 	foreach(cell, options)
 	{
@@ -143,18 +183,23 @@ copy_inline_options(ParseState *pstate, List *options)
 /* The copying itself, behind all checks. */
 static uint64
 copy_inline_feed(ParseState *pstate, Relation rel, Node *where, List *columns,
-				 List *options, const char *data, size_t len)
+				 List *options, bool csv, const char *data, size_t len)
 {
-	CopyInlineSource source = {data, len, 0, NULL};
+	CopyInlineSource source = {data, len, 0, NULL, 0};
 	CopyInlineSource *outer = copy_inline_current;
 	volatile uint64 rows = 0;
 
 	copy_inline_current = &source;
 	PG_TRY();
 	{
+		if (!csv)
+			copy_inline_check_markers(&source);
 		source.cstate = BeginCopyFrom(pstate, rel, where, NULL, false,
 									  copy_inline_read, columns, options);
 		rows = CopyFrom(source.cstate);
+		if (source.read < source.len ||
+			source.cstate->input_buf_index < source.cstate->input_buf_len)
+			copy_inline_refuse_marker(&source, source.cstate->cur_lineno);
 		EndCopyFrom(source.cstate);
 	}
 	PG_FINALLY();
@@ -174,8 +219,8 @@ copy_inline_feed(ParseState *pstate, Relation rel, Node *where, List *columns,
  * "\." line, valid in the server's encoding or else an error of COPY's.  A
  * snapshot is active.  Memory is taken from the current context.
  *
- * Returns the number of rows copied.  Errors: COPY's own, and TM009 for the
- * binary format.
+ * Returns the number of rows copied.  Errors: COPY's own, TM009 for the
+ * binary format, and 22P04 for an end marker that is not alone on its line.
  */
 uint64
 copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
@@ -187,6 +232,7 @@ copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
 	Node	   *where = NULL;
 	List	   *options;
 	ListCell   *cell;
+	bool		csv;
 	uint64		rows;
 
 	if (!stmt->is_from || stmt->filename != NULL || stmt->relation == NULL)
@@ -225,9 +271,9 @@ copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
 	if (XactReadOnly && !rel->rd_islocaltemp)
 		PreventCommandIfReadOnly("COPY FROM");
 
-	options = copy_inline_options(pstate, stmt->options);
+	options = copy_inline_options(pstate, stmt->options, &csv);
 
-	rows = copy_inline_feed(pstate, rel, where, stmt->attlist, options,
+	rows = copy_inline_feed(pstate, rel, where, stmt->attlist, options, csv,
 							data, len);
 
 	table_close(rel, NoLock);
@@ -246,6 +292,8 @@ copy_inline_line(void)
 {
 	CopyInlineSource *source = copy_inline_current;
 
+	if (source != NULL && source->stray > 0)
+		return source->stray;
 	if (source == NULL || source->cstate == NULL)
 		return 0;
 

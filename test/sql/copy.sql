@@ -140,6 +140,26 @@ SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin; -- comment
 SELECT tapmig.apply('6_cut', E'SELECT 1;\nCOPY copy_t (i) FROM stdin; -- comment\rSELECT 2;\n1\n\\.\n');
 \echo :LAST_ERROR_SQLSTATE
 
+-- An end marker that is not alone on its line, of which the server says nothing up to 17: it would cut
+-- the value, or leave out what is behind it.
+SELECT tapmig.apply('6.1_marker', E'SELECT 1;\nCOPY copy_t (i) FROM stdin;\n1\n2\\.\n3\n\\.\n');
+\echo :LAST_ERROR_SQLSTATE
+SELECT tapmig.apply('6.1_marker', E'SELECT 1;\nCOPY copy_t (t) FROM stdin;\n1\\.\nCOPY copy_t (t) FROM stdin;\n2\n\\.\n');
+SELECT tapmig.apply('6.1_marker', E'\\copy copy_t (t) FROM stdin\r\n1\r\n \\.\r\n\\.\r\n');
+SELECT tapmig.apply('6.1_marker', E'COPY copy_t (t) FROM stdin;\n\\.\r\r\n3\n\\.\n');
+SELECT tapmig.apply('6.1_marker', E'COPY copy_t (t) FROM stdin;\n1\r\\.\r3\n\\.\n');
+SELECT tapmig.apply('6.1_marker', E'COPY copy_t (t) FROM stdin (DELIMITER ''|'');\n1\n2\\\\\\.\n\\.\n');
+\set VERBOSITY sqlstate
+SELECT tapmig.apply('6.1_marker', E'COPY copy_t (t) FROM stdin;\n1\\.x\n\\.\n');
+SELECT tapmig.apply('6.1_marker', E'COPY copy_t (t) FROM stdin;\n\\. \n\\.\n');
+SELECT tapmig.apply('6.1_marker', E'COPY copy_t (t) FROM stdin (FORMAT csv);\n1\r\\.\r3\n\\.\n');
+\set VERBOSITY default
+SELECT count(*) FROM copy_t;
+-- not one: behind a backslash, and in CSV
+SELECT tapmig.apply('6.2_no_marker', E'COPY copy_t (t) FROM stdin;\n1\\\\.\n\\\\.\n\\\\\\\\.\\\\\n\\.\nCOPY copy_t (t) FROM stdin (FORMAT csv);\n2\\.\n\\.x\n"\\."\n\\.\n');
+SELECT t FROM copy_t;
+TRUNCATE copy_t;
+
 -- What COPY checks.
 CREATE ROLE regress_copy;
 GRANT EXECUTE ON FUNCTION tapmig.apply TO regress_copy;
