@@ -13,7 +13,8 @@
  * (sub)transaction's abort does that. In the worker, whose session is the
  * script's own, they stay for the next step. Nothing here begins or ends a
  * transaction, but for what a statement that runs alone does itself. The flag that
- * a script is running is put back on every way out; which transaction one has run
+ * a script is running, and what RESET gives lock_timeout, are put back on every
+ * way out; which transaction one has run
  * in goes with that transaction.
  */
 #include "postgres.h"
@@ -34,6 +35,7 @@
 #include "tcop/utility.h"
 #include "utils/backend_status.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
@@ -54,6 +56,8 @@ typedef struct ExecutorState
 	const ExecutorOptions *options;
 	int			index;			/* statement under way */
 	bool		at_end;			/* deferred constraints are being checked */
+	bool		fixed;			/* RESET gives lock_timeout the script's, not ... */
+	int			reset_ms;		/* ... this, the session's default */
 } ExecutorState;
 
 static bool in_script = false;
@@ -244,6 +248,54 @@ executor_run_statement(ExecutorState *state)
 	CommandCounterIncrement();
 }
 
+/* The setting lock_timeout. */
+struct config_int *
+executor_lock_timeout(void)
+{
+	static struct config_int *setting = NULL;
+
+	if (setting == NULL)
+	{
+		int			n;
+		struct config_generic **settings = compat_guc_variables(&n);
+
+		for (int i = 0; i < n && setting == NULL; i++)
+		{
+			if (strcmp(settings[i]->name, "lock_timeout") == 0)
+				setting = (struct config_int *) settings[i];
+		}
+		if (setting == NULL)
+			elog(ERROR, "there is no setting lock_timeout");
+	}
+	return setting;
+}
+
+/*
+ * Sets lock_timeout until the nest level ends; RESET goes back to it until
+ * executor_release_lock_timeout(), since no level and no rollback knows of that.
+ */
+static void
+executor_fix_lock_timeout(ExecutorState *state)
+{
+	struct config_int *setting = executor_lock_timeout();
+	char		value[32];
+
+	snprintf(value, sizeof(value), "%d", state->options->lock_timeout_ms);
+	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	state->reset_ms = setting->reset_val;
+	state->fixed = true;
+	setting->reset_val = state->options->lock_timeout_ms;
+}
+
+static void
+executor_release_lock_timeout(ExecutorState *state)
+{
+	if (state->fixed)
+		executor_lock_timeout()->reset_val = state->reset_ms;
+	state->fixed = false;
+}
+
 /* In the worker no client's command has armed the script's statement_timeout. */
 static void
 executor_arm_timeout(const ExecutorState *state)
@@ -268,14 +320,9 @@ executor_run_statements(ExecutorState *state, int from, int to)
 	bool		was_read_only = XactReadOnly;
 	int			nest = in_worker ? 0 : NewGUCNestLevel();
 	ErrorContextCallback callback;
-	char		value[32];
 
 	if (state->options->lock_timeout_ms > 0 && !in_worker)
-	{
-		snprintf(value, sizeof(value), "%d", state->options->lock_timeout_ms);
-		(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	}
+		executor_fix_lock_timeout(state);
 
 	/*
 	 * From 16 on this setting cannot be given back at the end of a nest level.
@@ -534,6 +581,7 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 		ErrorData  *edata;
 
 		in_script = false;
+		executor_release_lock_timeout(state);
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();
@@ -542,6 +590,7 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 	}
 	PG_END_TRY();
 	in_script = false;
+	executor_release_lock_timeout(state);
 	pfree(state);
 }
 

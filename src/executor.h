@@ -35,7 +35,10 @@ typedef struct ExecutorOptions
 	const ExecutorObserver *observer;	/* or NULL */
 } ExecutorOptions;
 
+struct config_int;
+
 extern void executor_install_hooks(void);
+extern struct config_int *executor_lock_timeout(void);
 extern bool executor_in_script(void);
 extern bool executor_has_run(void);
 extern void executor_run(Script *script, const Shape *shape,

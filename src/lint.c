@@ -442,7 +442,6 @@ lint_look(Lint *lint, Node *node)
 		lint_ask(lint, LINT_BEFORE_STATEMENT, LINT_ANY, &c);
 	if (lint->cuts)
 	{
-		lint->stepwise = true;
 		lint_cut(lint);
 		c.rel = lint_relation(lint, target);
 	}
@@ -565,7 +564,6 @@ lint_look_at(Lint *lint, const LintPending *pending)
 	}
 	else
 	{
-		lint->stepwise = lint->stepwise || alone;
 		if (alone)
 			lint_cut(lint);
 		lint_look(lint, node);
@@ -663,7 +661,8 @@ lint_begin(Script *script, const Settings *settings, MemoryContext memory)
 	if (script->directives.lock_timeout_ms == 0 ||
 		(script->directives.lock_timeout_ms < 0 && settings->lock_timeout_ms == 0 && LockTimeout == 0))
 		lint->no_timeout = -1;
-	lint->no_timeout_before = lint->no_timeout;
+	lint->reset_timeout = script->directives.lock_timeout_ms > 0 ||
+		(script->directives.lock_timeout_ms < 0 && settings->lock_timeout_ms > 0);
 	lint_session_begin(lint);
 	return lint;
 }

@@ -457,12 +457,10 @@ struct Lint
 	bool		have_function_words;
 	LintNames	function_words; /* in the texts of users' functions */
 	bool		secures;		/* some table has got row security */
-	bool		stepwise;		/* it has had a statement that makes it so */
 	int			no_timeout;		/* statements behind this one have no lock_timeout */
 	int			no_timeout_outside; /* once the transaction ends, where ... */
 	bool		timeout_local;	/* ... it was SET LOCAL */
-	bool		timeout_reset;	/* to the session's own: in one transaction only */
-	int			no_timeout_before;	/* as the script began */
+	bool		reset_timeout;	/* RESET goes back to one of tapmig's */
 
 	List	   *calls;			/* of users' functions, which planning would make */
 

@@ -157,8 +157,7 @@ check_timeout(LintCheck *c)
 	LintRelation *found = NULL;
 	ListCell   *lc;
 
-	if (c->lint->no_timeout == INT_MAX ||
-		(c->lint->timeout_reset && c->lint->stepwise && c->lint->no_timeout_before == INT_MAX))
+	if (c->lint->no_timeout == INT_MAX)
 		return;
 	foreach(lc, c->lint->held)
 	{

@@ -108,17 +108,15 @@ session_follow_role(Lint *lint, bool login, const char *name, bool local)
 static void
 session_set_lock_timeout(Lint *lint, const char *value, bool local)
 {
-	bool		reset = value == NULL;
 	int			ms;
 
-	if (reset)
-		value = GetConfigOptionResetString("lock_timeout");
+	if (value == NULL)
+		value = lint->reset_timeout ? "1" : GetConfigOptionResetString("lock_timeout");
 	if (value == NULL || !parse_int(value, &ms, GUC_UNIT_MS, NULL) || ms < 0)
 		return;
 	if (local && !lint->timeout_local)
 		lint->no_timeout_outside = lint->no_timeout;
 	lint->timeout_local = local;
-	lint->timeout_reset = reset;
 	lint->no_timeout = ms == 0 ? lint->statement : INT_MAX;
 }
 

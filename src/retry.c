@@ -365,20 +365,6 @@ retry_after_statement(int index, void *arg)
 		retry->after(index, retry->after_arg);
 }
 
-static struct config_generic *
-retry_find_setting(const char *name)
-{
-	int			n;
-	struct config_generic **settings = compat_guc_variables(&n);
-
-	for (int i = 0; i < n; i++)
-	{
-		if (strcmp(settings[i]->name, name) == 0)
-			return settings[i];
-	}
-	elog(ERROR, "there is no setting %s", name);
-}
-
 /*
  * What a script needs to be tried more than once. settings: of the call, read
  * at its entry; label: the migration's, for messages; after: what else is to
@@ -407,7 +393,7 @@ retry_create(const Settings *settings, const char *label, RetryAfter after,
 		before_shmem_exit(retry_at_exit, 0);
 	}
 	if (retry_setting == NULL)
-		retry_setting = retry_find_setting("lock_timeout");
+		retry_setting = &executor_lock_timeout()->gen;
 	return retry;
 }
 

@@ -143,3 +143,36 @@ DROP TABLE settings_seen;
 DROP FUNCTION settings_see(text);
 DROP SCHEMA settings_restored;
 DROP ROLE regress_settings;
+
+-- RESET goes back to what tapmig has set for the script, and outside of it to what it did before.
+\pset format unaligned
+\pset tuples_only
+SET tapmig.track = 'settings_reset';
+SET lock_timeout = '7s';
+CREATE TABLE reset_seen (what text, lock_timeout text DEFAULT current_setting('lock_timeout'));
+CREATE FUNCTION pg_temp.reset(what text, reset text) RETURNS text LANGUAGE sql AS $$
+	SELECT format(E'SET lock_timeout = ''3s'';\n%s;\nINSERT INTO public.reset_seen VALUES (%L);\n', reset, what) $$;
+SELECT tapmig.apply('1', pg_temp.reset('RESET', 'RESET lock_timeout'));
+SELECT tapmig.apply('2', pg_temp.reset('SET TO DEFAULT', 'SET lock_timeout TO DEFAULT'));
+SELECT tapmig.apply('3', pg_temp.reset('SET LOCAL TO DEFAULT', 'SET LOCAL lock_timeout TO DEFAULT'));
+SELECT tapmig.apply('4', pg_temp.reset('set_config', 'SELECT set_config(''lock_timeout'', NULL, false)'));
+SELECT tapmig.apply('5', pg_temp.reset('RESET in a block', 'DO $d$BEGIN EXECUTE ''RESET ALL''; END$d$'));
+CALL tapmig.run('6', pg_temp.reset('RESET ALL under run', 'RESET ALL'));
+CALL tapmig.run('7', E'-- tapmig: lock_timeout=8s\n' || pg_temp.reset('the directive', 'RESET lock_timeout'));
+SELECT tapmig.apply('8', pg_temp.reset('RESET, then its own', 'RESET ALL; SET lock_timeout = ''4s'''));
+BEGIN;
+SET LOCAL tapmig.lock_timeout = 0;
+SELECT tapmig.apply('9', pg_temp.reset('tapmig sets none', 'RESET lock_timeout'));
+COMMIT;
+SELECT count(*) FROM tapmig.rehearse('CREATE TABLE r AS SELECT 1; RESET lock_timeout; DO $$BEGIN RAISE NOTICE ''rehearsed: %'', current_setting(''lock_timeout''); END$$');
+SELECT * FROM reset_seen ORDER BY ctid;
+SHOW lock_timeout;
+SELECT reset_val FROM pg_settings WHERE name = 'lock_timeout';
+\set VERBOSITY terse
+SELECT tapmig.apply('10', pg_temp.reset('an error', 'RESET lock_timeout; SELECT 1 / 0'));
+SELECT tapmig.rehearse(pg_temp.reset('an error', 'RESET lock_timeout; SELECT 1 / 0'));
+DO $$BEGIN PERFORM tapmig.apply('10', 'SELECT 1 / 0'); EXCEPTION WHEN OTHERS THEN RAISE NOTICE 'caught: %', current_setting('lock_timeout'); END$$;
+SELECT setting, reset_val FROM pg_settings WHERE name = 'lock_timeout';
+RESET lock_timeout;
+SHOW lock_timeout;
+DROP TABLE reset_seen;

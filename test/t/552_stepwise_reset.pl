@@ -1,4 +1,4 @@
-# RESET in a stepwise script: what tapmig sets for the script stays, what the
+# RESET in a script, most of all a stepwise one: what tapmig sets for the script stays, what the
 # session had SET goes back to the session's default.
 
 use strict;
@@ -69,6 +69,21 @@ $s->try($_) for "SET tapmig.lock_timeout = '100ms'", "SET statement_timeout = '2
 my $r = $s->try('CALL tapmig.run($1, $2)', bind => [ '900', "VACUUM public.seen;\nRESET ALL;\nALTER TABLE public.t ADD b int;\n" ]);
 is_error($r, 'TM005', qr/waited 1\d\d ms/, 'after RESET ALL a wait for a lock still ends');
 $holder->try('ROLLBACK');
+
+
+# The same in one transaction, in each of its tries, and in the session behind an error.
+$holder->try($_) for 'BEGIN', 'LOCK TABLE public.t';
+$s = session($node, user => 'hurried');
+$s->try($_) for "SET tapmig.lock_timeout = '100ms'", "SET statement_timeout = '20s'", 'SET tapmig.lock_retries = 1', "SET lock_timeout = '70s'";
+for my $reset ('RESET ALL', 'RESET lock_timeout', "DO \$\$BEGIN EXECUTE 'SET LOCAL lock_timeout TO DEFAULT'; END\$\$")
+{
+	$r = $s->try('CALL tapmig.run($1, $2)', bind => [ '902', "$reset;\nALTER TABLE public.t ADD b int;\n" ]);
+	is_error($r, 'TM005', qr/waited 1\d\d ms/, "after $reset in one transaction a wait for a lock ends");
+	is($s->try('SHOW lock_timeout')->{value}, '70s', 'the session has its own');
+}
+$holder->try('ROLLBACK');
+$s->try('RESET lock_timeout');
+is($s->try('SHOW lock_timeout')->{value}, '90s', 'and RESET gives it what it did before');
 
 # The session keeps its own.
 $s = session($node, user => 'hurried');
