@@ -74,7 +74,9 @@ COMMENT ON COLUMN tapmig.schema_migrations.application IS 'application_name';
 COMMENT ON COLUMN tapmig.schema_migrations.out_of_order IS 'a higher version was in force already';
 COMMENT ON COLUMN tapmig.schema_migrations.directives IS 'the script''s "-- tapmig:" directives';
 
-CREATE SEQUENCE tapmig.history_seq AS bigint;
+-- Where it is set to its end by hand it begins anew, and the next event's number comes
+-- from the event before it, as when it was set back.
+CREATE SEQUENCE tapmig.history_seq AS bigint MAXVALUE 4611686018427387904 CYCLE;
 COMMENT ON SEQUENCE tapmig.history_seq IS 'numbers the events of tapmig.history; gaps are normal';
 
 CREATE TABLE tapmig.history (

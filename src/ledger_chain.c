@@ -52,6 +52,9 @@ static const Oid ledger_history_types[LEDGER_HISTORY_N_COLUMNS] = {
 	TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID
 };
 
+/* MAXVALUE of tapmig.history_seq. */
+#define LEDGER_SEQUENCE_END (INT64CONST(1) << 62)
+
 static LedgerStatement ledger_forward_sequence = {
 	"SELECT pg_catalog.setval('tapmig.history_seq', $1)",
 	1, {INT8OID},
@@ -273,7 +276,8 @@ ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 
 	/*
 	 * The sequence was set back: a dump that was restored into a database with a
-	 * ledger ends in setval().
+	 * ledger ends in setval().  Or it was set to its end, and is at its beginning
+	 * again; behind that end numbers come from the events alone.
 	 */
 	if (newest != NULL && DatumGetInt64(newest->tts_values[LEDGER_HISTORY_SEQ]) >= seq)
 	{
@@ -281,9 +285,12 @@ ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 
 		seq = DatumGetInt64(newest->tts_values[LEDGER_HISTORY_SEQ]) + 1;
 		param = Int64GetDatum(seq);
-		ledger_frame_sql(frame);
-		ledger_read(&ledger_forward_sequence, &param, NULL);
-		SPI_freetuptable(SPI_tuptable);
+		if (seq <= LEDGER_SEQUENCE_END)
+		{
+			ledger_frame_sql(frame);
+			ledger_read(&ledger_forward_sequence, &param, NULL);
+			SPI_freetuptable(SPI_tuptable);
+		}
 	}
 	ledger_scan_end(&scan);
 	return seq;

@@ -391,3 +391,12 @@ SELECT tapmig.apply('5', 'SELECT 1', track => 'plain');
 SELECT setval('tapmig.history_seq', 1) AS set_back;
 SELECT tapmig.apply('6', 'SELECT 1', track => 'plain');
 SELECT count(*) AS problems FROM tapmig.verify();
+-- or to its end: the numbers go on
+SELECT setval('tapmig.history_seq', (SELECT seqmax FROM pg_sequence WHERE seqrelid = 'tapmig.history_seq'::regclass)) > 0 AS at_its_end;
+SELECT tapmig.apply('7', 'SELECT 1', track => 'plain');
+SELECT tapmig.register('8', track => 'new in history');
+SELECT setval('tapmig.history_seq', (SELECT seqmax FROM pg_sequence WHERE seqrelid = 'tapmig.history_seq'::regclass) - 1) > 0 AS before_it;
+SELECT count(tapmig.register(g::text, track => 'plain')) FROM generate_series(8, 11) g;
+SELECT tapmig.register('9', track => 'new in history');
+SELECT seq = (SELECT seqmax FROM pg_sequence WHERE seqrelid = 'tapmig.history_seq'::regclass) + 3 AS behind_it FROM tapmig.history WHERE track = 'plain' ORDER BY seq DESC LIMIT 1;
+SELECT count(*) AS problems FROM tapmig.verify();
