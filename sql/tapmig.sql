@@ -796,6 +796,16 @@ WITH shape (tool, only_these, name, types) AS (VALUES
 		 EXISTS (SELECT FROM pg_index i
 				 WHERE i.indrelid = c.oid AND i.indisunique AND i.indkey[0] = a.attnum
 				 AND i.indnkeyatts = 1 AND i.indpred IS NULL))
+	-- The table beside it is read as well: no view, and no column with a cast of somebody's.
+	AND (s.tool <> 'sqitch' OR
+		 (SELECT count(*) = 7
+		  FROM pg_class e JOIN pg_attribute x ON x.attrelid = e.oid
+		  WHERE e.relnamespace = n.oid AND e.relname = 'events' AND e.relkind = 'r'
+		  AND NOT x.attisdropped
+		  AND (x.attname, x.atttypid) IN (('change_id', 'text'::regtype), ('change', 'text'::regtype),
+			  ('project', 'text'::regtype), ('committed_at', 'timestamptz'::regtype),
+			  ('committer_name', 'text'::regtype), ('planned_at', 'timestamptz'::regtype),
+			  ('event', 'text'::regtype))))
 	GROUP BY c.oid, n.nspname, c.relname, s.tool, s.only_these
 	HAVING count(*) = (SELECT count(*) FROM shape x WHERE x.tool = s.tool)
 	AND (NOT s.only_these OR

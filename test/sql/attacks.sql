@@ -331,6 +331,19 @@ CREATE CAST (evil_json AS json) WITH FUNCTION evil_json(evil_json);
 CREATE TABLE with_cast (version text, statements text[], name text, e evil_json);
 INSERT INTO with_cast VALUES ('1', '{}', 'one', ROW('x'));
 GRANT SELECT ON with_cast TO PUBLIC;
+-- The table beside sqitch's, which goes by its name: a view, and one with a cast
+CREATE TABLE changes (change_id text, change text, project text, committed_at timestamptz, committer_name text, planned_at timestamptz, script_hash text);
+INSERT INTO changes VALUES ('1', 'one', 'p', now(), 'N. N.', now(), 'x');
+CREATE FUNCTION event_trap() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN PERFORM attacks.sprung(current_user, 'events'); RETURN 'fail'; END $$;
+CREATE VIEW events AS SELECT c.*, attacks.event_trap() AS event FROM changes c;
+CREATE TYPE evil_time AS (t timestamptz);
+CREATE FUNCTION evil_time(evil_time) RETURNS timestamptz LANGUAGE plpgsql AS $$
+BEGIN PERFORM attacks.sprung(current_user, 'time'); RETURN now(); END $$;
+CREATE CAST (evil_time AS timestamptz) WITH FUNCTION evil_time(evil_time) AS IMPLICIT;
+CREATE TABLE events_with_cast AS SELECT change_id || '1' AS change_id, change, project, committed_at, committer_name,
+	ROW(now())::evil_time AS planned_at, 'fail' AS event FROM changes;
+GRANT SELECT ON changes, events, events_with_cast TO PUBLIC;
 SET SESSION AUTHORIZATION regress_tapmig_deployer;
 SELECT ledger, tool FROM tapmig.foreign_ledgers() WHERE ledger::text LIKE 'attacks.%' OR ledger::text LIKE 'with%';
 SELECT * FROM tapmig.foreign_rows('with_policy');
@@ -339,6 +352,13 @@ SELECT * FROM tapmig.adopt_plan('with_policy', '{}');
 SELECT label FROM tapmig.foreign_rows('with_cast');
 RESET SESSION AUTHORIZATION;
 SELECT label FROM tapmig.foreign_rows('with_cast');
+SELECT label FROM tapmig.foreign_rows('changes');
+ALTER VIEW events RENAME TO events_view;
+ALTER TABLE events_with_cast RENAME TO events;
+SELECT label FROM tapmig.foreign_rows('changes');
+SELECT DISTINCT * FROM trapped;
+ALTER TABLE events ALTER planned_at TYPE timestamptz USING now(), ALTER change TYPE text USING 'two';
+SELECT label ~ '^[0-9]{14}([.]2)?_(one|two)$' AS of_sqitch FROM tapmig.foreign_rows('changes');
 SELECT DISTINCT * FROM trapped;
 TRUNCATE trapped;
 
