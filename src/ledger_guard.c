@@ -4,10 +4,11 @@
  *
  * The triggers of ledger_trigger.c refuse a script's writes. A superuser's script
  * could put them out of action first, or put its own code where the ledger's
- * runs: another trigger, a rule, a policy, an index's expression, a foreign key's
- * action, a function of tapmig's. So the schema tapmig is closed to a script's DDL,
- * and its tables to writes whatever their triggers say, in the server's hooks: this
- * catches what DO, a function or EXECUTE does as well.
+ * runs: another trigger, a rule, a policy, an expression of an index or of
+ * statistics, a foreign key's action, a function of tapmig's. So the schema tapmig
+ * is closed to a script's DDL, and its tables to writes whatever their triggers
+ * say, in the server's hooks: this catches what DO, a function or EXECUTE does as
+ * well.
  *
  * The ledger's own writes run as its owner, and so would a trigger of a role that
  * was given no more than the right to make one on its tables: it is refused.
@@ -238,6 +239,21 @@ guard_new_name(const List *names)
 	guard_new(schema);
 }
 
+/* Their place, which is the first table's where they have no name, and the tables. */
+static void
+guard_statistics(const CreateStatsStmt *statement)
+{
+	ListCell   *lc;
+
+	if (statement->defnames != NIL)
+		guard_new_name(statement->defnames);
+	foreach(lc, statement->relations)
+	{
+		if (IsA(lfirst(lc), RangeVar))
+			guard_relation(lfirst_node(RangeVar, lc));
+	}
+}
+
 static void
 guard_statement(Node *statement)
 {
@@ -283,6 +299,18 @@ guard_statement(Node *statement)
 			break;
 		case T_IndexStmt:
 			guard_relation(((IndexStmt *) statement)->relation);
+			break;
+		case T_CreateStatsStmt: /* ANALYZE runs its expressions as the owner */
+			guard_statistics((CreateStatsStmt *) statement);
+			break;
+		case T_CreateOpClassStmt:
+			guard_new_name(((CreateOpClassStmt *) statement)->opclassname);
+			break;
+		case T_CreateOpFamilyStmt:
+			guard_new_name(((CreateOpFamilyStmt *) statement)->opfamilyname);
+			break;
+		case T_CreateConversionStmt:
+			guard_new_name(((CreateConversionStmt *) statement)->conversion_name);
 			break;
 		case T_CreateTrigStmt:
 			guard_relation(((CreateTrigStmt *) statement)->relation);

@@ -183,6 +183,11 @@ CREATE TYPE tapmig.other AS ENUM ()
 CREATE DOMAIN tapmig.other AS int
 CREATE SEQUENCE tapmig.other
 CREATE OPERATOR tapmig.= (leftarg = text, rightarg = text, function = texteq)
+CREATE STATISTICS attacks.s ON (attacks.forge() + length(source)), version FROM tapmig.schema_migrations
+CREATE STATISTICS tapmig.other ON who, what FROM attacks.trapped
+CREATE OPERATOR CLASS tapmig.other FOR TYPE text USING btree AS OPERATOR 1 <
+CREATE OPERATOR FAMILY tapmig.other USING btree
+CREATE CONVERSION tapmig.other FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8
 CREATE FUNCTION attacks.run(text, text) RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION attacks.run SET SCHEMA tapmig
 SET search_path = tapmig; CREATE TEMP TABLE other (i int); DROP TABLE other
 PREPARE p AS SELECT attacks.forge(); EXECUTE p
