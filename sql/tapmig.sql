@@ -447,7 +447,7 @@ LEFT JOIN LATERAL (
 	FROM pg_stat_activity x
 	WHERE s.wait_event_type IN ('Client', 'Extension') AND x.wait_event_type = 'Lock'
 	AND x.backend_start >= s.backend_start
-	AND (x.application_name = 'tapmig worker ' || s.pid
+	AND (x.application_name LIKE 'tapmig worker ' || s.pid || ' %'
 		 OR (x.backend_type = 'walsender' AND x.backend_start >= s.xact_start
 			 AND s.wait_event_type = 'Client' AND x.query LIKE 'CREATE\_REPLICATION\_SLOT%'))
 	ORDER BY x.backend_start

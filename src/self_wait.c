@@ -17,7 +17,9 @@
  *
  * A backend is the worker's peer by its application_name, which libpq takes from
  * the environment where a connection names none; or by making the slot that the
- * statement asks for, whose name was free on this cluster before. It waits for us
+ * statement asks for, whose name was free on this cluster before. Everybody may call
+ * himself as he likes, and see how others do: until the worker makes a connection
+ * nobody can know its name, so that no other session ends what waits for it. It waits for us
  * when it, or a transaction that it waits for, wants a lock that this process
  * holds.
  *
@@ -301,8 +303,11 @@ void
 self_wait_start(void)
 {
 	TimeoutId	timer = RegisterTimeout(USER_TIMEOUT, self_wait_look);
+	uint32		secret;
 
-	snprintf(watch.name, sizeof(watch.name), "tapmig worker %d", MyProcPid);
+	if (!pg_strong_random(&secret, sizeof(secret)))
+		elog(ERROR, "no random number could be made");
+	snprintf(watch.name, sizeof(watch.name), SELF_WAIT_NAME "%08x", MyProcPid, secret);
 	(void) setenv("PGAPPNAME", watch.name, 1);
 	before_shmem_exit(self_wait_at_exit, 0);
 	enable_timeout_every(timer,

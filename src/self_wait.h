@@ -7,6 +7,9 @@
 
 #include "nodes/parsenodes.h"
 
+/* How the application_name of a worker's own connections begins, with its pid. */
+#define SELF_WAIT_NAME "tapmig worker %d "
+
 extern void self_wait_start(void);
 extern void self_wait_reset(void);
 extern void self_wait_watch_slot(const CreateSubscriptionStmt *stmt);

@@ -23,6 +23,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "self_wait.h"
 #include "worker_progress.h"
 
 static const PgBackendStatus *
@@ -173,8 +174,8 @@ progress_is_peer(const PgBackendStatus *entry, const PgBackendStatus *waiting)
 
 	if (entry->st_proc_start_timestamp < waiting->st_proc_start_timestamp)
 		return false;
-	snprintf(name, sizeof(name), "tapmig worker %d", waiting->st_procpid);
-	return (entry->st_appname != NULL && strcmp(entry->st_appname, name) == 0) ||
+	snprintf(name, sizeof(name), SELF_WAIT_NAME, waiting->st_procpid);
+	return (entry->st_appname != NULL && strncmp(entry->st_appname, name, strlen(name)) == 0) ||
 		(entry->st_backendType == B_WAL_SENDER &&
 		 entry->st_proc_start_timestamp >= waiting->st_xact_start_timestamp &&
 		 entry->st_activity_raw != NULL &&

@@ -106,4 +106,21 @@ $other->close;
 	is(sql_value($node, 'SELECT count(*) FROM item WHERE id = 202'), 1, 'and has done its work');
 }
 
+# Somebody who has the name of such a connection, as far as he can know it, is waited
+# for like others.
+{
+	my $run = session($node);
+
+	sql_value($node, 'CREATE ROLE app LOGIN');
+	my $app = holder($node, user => 'app');
+	start_run($run, '203', 'CREATE INDEX CONCURRENTLY item_mine ON item (id)');
+	my $pid = worker_pid($node);
+	is($app->try("SET application_name = 'tapmig worker $pid'")->{ok}, 1, 'a session says that it is the worker\'s own');
+	ok(wait_until($node, "SELECT clock_timestamp() - query_start > '3 s' AND wait_event = 'virtualxid' FROM pg_stat_activity WHERE pid = $pid", timeout => 20),
+		'the build waits for it');
+	$app->close;
+	my $r = $run->finish;
+	is($r->{value}, 'applied', 'and ends behind it') or diag $r->{message};
+}
+
 done_testing();
