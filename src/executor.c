@@ -475,6 +475,13 @@ executor_is_never_top_level(const ErrorData *edata, const char *command)
 		(executor_is_query(command) || strcmp(command, "DO") == 0 || strcmp(command, "CALL") == 0);
 }
 
+/* Whether the script raised it itself: then its code says nothing of the shape. */
+static bool
+executor_is_raised(const ErrorData *edata)
+{
+	return edata->funcname != NULL && strcmp(edata->funcname, "exec_stmt_raise") == 0;
+}
+
 /*
  * Adds the next action to an error that PostgreSQL leaves without one, and
  * turns the server's own refusals of the transaction's shape into TM003.
@@ -486,7 +493,7 @@ executor_help(const ExecutorState *state, ErrorData *edata)
 	const char *command = state->at_end ? "" : state->shape->statements[state->index].command;
 
 	script_clip_message(edata);
-	switch (edata->sqlerrcode)
+	switch (executor_is_raised(edata) ? 0 : edata->sqlerrcode)
 	{
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
 			if (strcmp(command, "SET") == 0)

@@ -186,6 +186,14 @@ COMMIT;
 CALL tapmig.run('6_deferred', E'INSERT INTO script_errors_d VALUES (1);\nINSERT INTO script_errors_d VALUES (1);\nDELETE FROM script_errors_d WHERE ctid = ''(0,1)'' OR true;');
 DROP TABLE script_errors_d;
 
+-- A RAISE of the script's own with the code of a refusal of the server's is none: it
+-- is no reason to cut the script.
+SELECT tapmig.apply('6.1_raised', E'CREATE TABLE script_errors_1 ();\nDO $$BEGIN RAISE EXCEPTION ''mine'' USING ERRCODE = ''25001''; END$$;');
+CALL tapmig.run('6.1_raised', E'CREATE TABLE script_errors_1 ();\nDO $$BEGIN RAISE EXCEPTION ''mine'' USING ERRCODE = ''25001''; END$$;');
+CALL tapmig.run('6.1_raised', E'CREATE TABLE script_errors_1 ();\nDO $$BEGIN RAISE EXCEPTION ''mine'' USING ERRCODE = ''2D000''; END$$;');
+CALL tapmig.run('6.1_raised', E'CREATE TABLE script_errors_1 ();\nDO $$BEGIN RAISE EXCEPTION ''mine'' USING ERRCODE = ''55P04''; END$$;');
+SELECT sqlstate, message, steps, steps_done FROM tapmig.attempts WHERE track = 'script_errors' AND version = '6.1' AND message = 'mine' ORDER BY id;
+
 -- Identifiers that are cut: PostgreSQL's NOTICE, once.
 SELECT tapmig.apply('7_long', 'SELECT 1 AS a_name_that_is_longer_than_sixty_three_bytes_and_is_therefore_cut_by_the_server;');
 SELECT count(*) FROM tapmig.statements('SELECT 1 AS a_name_that_is_longer_than_sixty_three_bytes_and_is_therefore_cut_by_the_server;');
