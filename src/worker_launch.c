@@ -129,7 +129,7 @@ launch_share(Launch *launch)
 
 /*
  * Registers the worker; where no slot is free it waits for one, as for the
- * migration lock: TM004 at tapmig.wait_timeout.
+ * migration lock: TM004 at tapmig.wait_timeout. 55000 where there are no slots.
  */
 static void
 launch_register(Launch *launch)
@@ -138,6 +138,15 @@ launch_register(Launch *launch)
 	BackgroundWorker worker;
 	instr_time	start;
 	bool		told = false;
+
+	if (!IsUnderPostmaster || max_worker_processes == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration %s needs a background worker, and there can be none",
+						launch->request->version.label),
+				 IsUnderPostmaster ?
+				 errhint("Raise max_worker_processes, which is 0.") :
+				 errhint("Start the server: this is single-user mode.")));
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -305,8 +314,8 @@ launch_stop(Launch *launch)
  * takes: STEPWISE_LOST_RACE where another session was faster. *pid is the
  * worker's, 0 where it never ran. first_cut: see stepwise_run().
  *
- * Errors: the worker's own; TM004 where no slot got free; on any error in the
- * caller the worker is stopped first.
+ * Errors: the worker's own; TM004 where no slot got free, 55000 where there are
+ * none; on any error in the caller the worker is stopped first.
  */
 StepwiseOutcome
 worker_launch(Request *request, int first_cut, int *pid)

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use IPC::Run ();
 use TapmigStepwise;
 use TapmigTest;
 use Test::More;
@@ -65,5 +66,16 @@ is(sql_value($node, "SELECT count(*) FROM done WHERE what LIKE 'many%'"), 5, 'ea
 ok(no_worker($node), 'no worker is left');
 is(sql_value($node, "SELECT string_agg(DISTINCT outcome, ',') FROM tapmig.attempts"), 'applied', 'no attempt failed');
 is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
+
+# Where there can be no worker, nothing is waited for.
+$node->append_conf('postgresql.conf', "max_worker_processes = 0\n");
+$node->restart;
+$r = run($node, '020', script('never'), options => '-c tapmig.wait_timeout=-1 -c statement_timeout=20s');
+is_error($r, '55000', qr/^migration 020 needs a background worker, and there can be none$/, 'max_worker_processes 0: an error at once');
+like($r->{hint}, qr/max_worker_processes/, 'with the way out');
+$node->stop;
+IPC::Run::run([ 'postgres', '--single', '-D', $node->data_dir, 'postgres' ],
+	'<', \"CALL tapmig.run('021', 'SELECT 1')\nCALL tapmig.run('022', 'VACUUM t')\n", '>', \my $said, '2>&1', IPC::Run::timeout(60));
+like($said, qr/outcome = "applied".*ERROR:  migration 022 needs a background worker, and there can be none\n.*HINT:  Start the server\b/s, 'single-user mode: likewise');
 
 done_testing();
