@@ -345,6 +345,7 @@ ledger_index_is_plain(Relation rel, const LedgerIndex *index)
 		return false;
 	for (int i = 0; i < index->n; i++)
 	{
+		/* 0: an expression */
 		if (form->indkey.values[i] != index->columns[i] + 1)
 			return false;
 	}
