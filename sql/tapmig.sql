@@ -140,6 +140,7 @@ CREATE TABLE tapmig.attempts (
 	steps_done		int NOT NULL,
 	step_fingerprints bytea[],
 	settings		jsonb,
+	by_user			name NOT NULL DEFAULT session_user,
 	pid				int,
 	sqlstate		text,
 	message			text,
@@ -171,6 +172,7 @@ COMMENT ON COLUMN tapmig.attempts.cuts IS 'statements before which the server''s
 COMMENT ON COLUMN tapmig.attempts.late_fingerprints IS 'fingerprints of the last steps, in place of those in step_fingerprints; empty of a step that has not begun';
 COMMENT ON COLUMN tapmig.attempts.late_cuts IS 'cuts behind those in cuts';
 COMMENT ON COLUMN tapmig.attempts.settings IS 'settings that the finished steps made';
+COMMENT ON COLUMN tapmig.attempts.by_user IS 'session_user; whose functions may have made the settings';
 COMMENT ON COLUMN tapmig.attempts.pid IS 'process that ran it';
 COMMENT ON COLUMN tapmig.attempts.sqlstate IS 'error code of the statement that failed';
 COMMENT ON COLUMN tapmig.attempts.line IS 'line of the script that the error is in';

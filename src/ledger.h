@@ -145,6 +145,7 @@ extern void ledger_record_attempt(const LedgerIdentity *id,
 /* Attempts of stepwise scripts: ledger_attempt.c. */
 extern LedgerProgress *ledger_find_attempt(const LedgerIdentity *id, const char *track,
 										   const Version *version);
+extern char *ledger_attempt_stranger(int64 attempt);
 extern void ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 								 const Version *version, bytea *checksum,
 								 TimestampTz started_at, LedgerProgress *progress);

@@ -236,6 +236,73 @@ session_settings_changes(List *baseline)
 	return any ? JsonbValueToJsonb(object) : NULL;
 }
 
+/* The value that a setting has now; NULL where there is none of that name. */
+static char *
+session_settings_now(const char *name)
+{
+	int			n;
+	struct config_generic **vars = compat_guc_variables(&n);
+
+	for (int i = 0; i < n; i++)
+	{
+		config_var_value value;
+
+		if (strcmp(vars[i]->name, name) != 0)
+			continue;
+		value = session_settings_current(vars[i]);
+		return session_settings_text(vars[i], &value);
+	}
+	return NULL;
+}
+
+/*
+ * What two found, either of which may be NULL: what a script says that it SETs, and
+ * what was kept of an attempt, which counts where both have a name. The names whose
+ * value was kept and is neither said nor the session's are appended to differing.
+ */
+Jsonb *
+session_settings_merge(Jsonb *said, Jsonb *kept, StringInfo differing)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *object;
+	bool		any = false;
+	Jsonb	   *sources[2] = {said, kept};
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < 2; i++)
+	{
+		JsonbIterator *it;
+		JsonbIteratorToken token;
+		JsonbValue	jv;
+
+		if (sources[i] == NULL)
+			continue;
+		it = JsonbIteratorInit(&sources[i]->root);
+		while ((token = JsonbIteratorNext(&it, &jv, true)) != WJB_DONE)
+		{
+			char	   *name;
+			char	   *value;
+			char	   *other;
+
+			if (token != WJB_KEY)
+				continue;
+			name = pnstrdup(jv.val.string.val, jv.val.string.len);
+			value = session_settings_lookup(sources[i], name);
+			session_settings_add(&state, name, value);
+			any = true;
+			if (i == 0)
+				continue;
+			other = session_settings_lookup(said, name);
+			if (other == NULL)
+				other = session_settings_now(name);
+			if (other == NULL || strcmp(other, value) != 0)
+				appendStringInfo(differing, "%s%s", differing->len > 0 ? ", " : "", name);
+		}
+	}
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return any ? JsonbValueToJsonb(object) : NULL;
+}
+
 static void
 session_settings_set(const char *name, const char *value)
 {

@@ -52,6 +52,9 @@ extern void stepwise_describe_steps(Stepwise *s);
 extern void stepwise_cut(Stepwise *s, int cut);
 extern void stepwise_resume(Stepwise *s, const LedgerProgress *earlier);
 
+/* stepwise_settings.c */
+extern void stepwise_resume_settings(Stepwise *s, int64 earlier);
+
 /* stepwise_repair.c */
 extern RawStmt *stepwise_parse(const Stepwise *s, int index);
 extern void stepwise_commit_statement(Stepwise *s, int index);

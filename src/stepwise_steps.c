@@ -278,6 +278,8 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	}
 	s->progress.steps_done = s->resumed = earlier->steps_done;
 	s->progress.settings = earlier->settings;
+	if (earlier->steps_done > 0)
+		stepwise_resume_settings(s, earlier->id);
 	if (earlier->step_running == earlier->steps_done + 1 &&
 		stepwise_is_same_step(s, earlier, earlier->step_running))
 		s->progress.step_running = earlier->step_running;

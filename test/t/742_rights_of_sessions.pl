@@ -92,6 +92,54 @@ is($deployer->try('SELECT current_user || session_user')->{value}, 'deployerdepl
 	is($root->try('SELECT current_user')->{value}, sql_value($node, 'SELECT current_user'), 'and stays himself');
 }
 
+# What a step SET by a function is what the function's owner wanted: a deployer who had
+# the script find a table of his own sets no search_path of a superuser's. What the
+# script says itself goes on as it says.
+{
+	my $root = session($node);
+	my $plain = "INSERT INTO log VALUES ('begin');\nVACUUM pg_class;\nINSERT INTO log VALUES ('end');\n";
+	my $said = "SET search_path = own, pg_catalog;\nSET ROLE team;\n" . ($plain =~ s/VALUES \('end'\)/SELECT 'end' FROM gate/r);
+
+	sql_value($node, $_) for ('CREATE SCHEMA own', 'CREATE TABLE own.log (what text)', 'CREATE TABLE own.gate (i int)',
+		'CREATE TABLE trapped (who text)', 'GRANT ALL ON trapped TO PUBLIC', 'CREATE SCHEMA evil AUTHORIZATION deployer',
+		'GRANT USAGE ON SCHEMA own TO PUBLIC', 'GRANT ALL ON ALL TABLES IN SCHEMA own TO PUBLIC', 'INSERT INTO own.gate VALUES (1)', 'GRANT USAGE, CREATE ON SCHEMA evil TO PUBLIC');
+	is($deployer->try($_)->{ok}, 1, 'a trap') for ('CREATE TABLE evil.log (what text)',
+		q{CREATE FUNCTION evil.trap() RETURNS trigger LANGUAGE plpgsql AS $$
+			BEGIN
+				INSERT INTO public.trapped VALUES (current_user);
+				IF NEW.what = 'end' AND current_user = 'deployer' THEN RAISE 'not by me'; END IF;
+				PERFORM set_config('search_path', 'evil, pg_catalog', false);
+				RETURN NEW;
+			END $$},
+		'CREATE TRIGGER trap BEFORE INSERT ON evil.log FOR EACH ROW EXECUTE FUNCTION evil.trap()', 'SET search_path = evil, public, pg_catalog');
+	$root->try('SET search_path = own, public, pg_catalog');
+
+	is_error($deployer->try(q{CALL tapmig.run('902', $1)}, bind => [$plain]), 'P0001', undef, 'the trap is set');
+	my $r = $root->try(q{CALL tapmig.run('902', $1)}, bind => [$plain]);
+	is_error($r, '42501', qr/^migration 902 cannot go on with what role "deployer" has set$/, 'a superuser does not go on with it');
+	is($r->{detail}, 'The script itself does not set it so: search_path.', 'it says what');
+	like($r->{hint}, qr/^As role "deployer" it can go on; SELECT tapmig\.abandon\('902', why\) to begin at step 1 again/, 'and how to go on');
+	is($root->try(q{CALL tapmig.run('902', $1)}, bind => [$plain])->{sqlstate}, '42501', 'nor the second time');
+	is(rows_of($node, q{SELECT DISTINCT who FROM trapped}), 'deployer', 'no trap was sprung with the rights of another');
+	is(rows_of($node, q{SELECT DISTINCT by_user FROM tapmig.attempts WHERE version = '902'}), 'deployer', 'there is no attempt of the superuser');
+	is($root->try(q{SELECT tapmig.abandon('902', 'a trap')})->{ok}, 1, 'given up');
+	$r = $root->try(q{CALL tapmig.run('902', $1)}, bind => [$plain]);
+	is($r->{value}, 'applied', 'it begins again') or diag $r->{message};
+	is(rows_of($node, 'SELECT what FROM own.log'), "begin\nend", 'and does what it says');
+
+	# What the script sets, and the session of the first try had already
+	is($deployer->try($_)->{ok}, 1, $_) for ('SET search_path = own, pg_catalog', 'SET ROLE team');
+	sql_value($node, $_) for ('TRUNCATE own.log', 'ALTER TABLE own.gate RENAME TO gate_later');
+	is_error($deployer->try(q{CALL tapmig.run('903', $1)}, bind => [$said]), '42P01', undef, 'a script that sets what is set');
+	sql_value($node, 'ALTER TABLE own.gate_later RENAME TO gate');
+	$root->try('SET search_path = evil, pg_catalog');
+	$r = $root->try(q{CALL tapmig.run('903', $1)}, bind => [$said]);
+	is($r->{value}, 'applied', 'another session goes on with what it says') or diag $r->{message};
+	is(rows_of($node, 'SELECT what FROM own.log'), "begin\nend", 'where the first began');
+	is(rows_of($node, q{SELECT DISTINCT who FROM trapped}), 'deployer', 'no trap was sprung with the rights of another');
+	$deployer->try('RESET ROLE');
+}
+
 # -------------------------------------------------- a session and another's worker
 
 {

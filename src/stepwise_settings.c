@@ -1,0 +1,100 @@
+/*
+ * stepwise_settings.c
+ *		The settings that a resumed script goes on with.
+ *
+ * Those that the finished steps say that they SET, in this session: for the first
+ * one they may have been nothing new. And those that the attempt kept, which a
+ * function or a block may have SET, whoever's it was in the session of the first:
+ * who is not trusted with the rights of this one has no say in them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+
+#include "session_settings.h"
+#include "stepwise_internal.h"
+
+/* What a statement says; a SET that is refused now says nothing. */
+static void
+stepwise_replay(Stepwise *s, int index)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		session_settings_replay(stepwise_parse(s, index)->stmt);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+		int			category;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
+		if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+static bool
+stepwise_may_say(const ShapeStatement *statement)
+{
+	static const char *const commands[] = {"SET", "RESET", "DISCARD ALL", "SELECT"};
+
+	for (int i = 0; statement->role == SHAPE_RUN && i < (int) lengthof(commands); i++)
+	{
+		if (strcmp(statement->command, commands[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Makes s->progress.settings, those that the attempt `earlier` kept, what the
+ * script goes on with. To be called before the new attempt has a row: from then on
+ * they are its own. Errors: 42501.
+ */
+void
+stepwise_resume_settings(Stepwise *s, int64 earlier)
+{
+	char	   *stranger = ledger_attempt_stranger(earlier);
+	StringInfoData differing;
+	List	   *baseline;
+	Jsonb	   *said;
+	int			nest = NewGUCNestLevel();
+
+	initStringInfo(&differing);
+	if (s->options.lock_timeout_ms > 0)
+		session_settings_fix("lock_timeout", psprintf("%d", s->options.lock_timeout_ms));
+	baseline = session_settings_capture();
+	for (int i = 0; i < s->request->script->n_statements &&
+		 s->shape->statements[i].step <= s->progress.steps_done; i++)
+	{
+		if (stepwise_may_say(&s->shape->statements[i]))
+			stepwise_replay(s, i);
+	}
+	said = session_settings_changes(baseline);
+	AtEOXact_GUC(false, nest);
+	s->progress.settings = session_settings_merge(said, s->progress.settings, &differing);
+	if (stranger != NULL && differing.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("migration %s cannot go on with what role \"%s\" has set",
+						s->request->version.text, stranger),
+				 errdetail("The script itself does not set it so: %s.", differing.data),
+				 errhint("As role \"%s\" it can go on; SELECT tapmig.abandon('%s', why) to begin at step 1 again.",
+						 stranger, s->request->version.text)));
+}
