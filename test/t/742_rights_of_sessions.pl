@@ -98,7 +98,6 @@ is($deployer->try('SELECT current_user || session_user')->{value}, 'deployerdepl
 {
 	my $root = session($node);
 	my $plain = "INSERT INTO log VALUES ('begin');\nVACUUM pg_class;\nINSERT INTO log VALUES ('end');\n";
-	my $said = "SET search_path = own, pg_catalog;\nSET ROLE team;\n" . ($plain =~ s/VALUES \('end'\)/SELECT 'end' FROM gate/r);
 
 	sql_value($node, $_) for ('CREATE SCHEMA own', 'CREATE TABLE own.log (what text)', 'CREATE TABLE own.gate (i int)',
 		'CREATE TABLE trapped (who text)', 'GRANT ALL ON trapped TO PUBLIC', 'CREATE SCHEMA evil AUTHORIZATION deployer',
@@ -128,15 +127,23 @@ is($deployer->try('SELECT current_user || session_user')->{value}, 'deployerdepl
 	is(rows_of($node, 'SELECT what FROM own.log'), "begin\nend", 'and does what it says');
 
 	# What the script sets, and the session of the first try had already
-	is($deployer->try($_)->{ok}, 1, $_) for ('SET search_path = own, pg_catalog', 'SET ROLE team');
-	sql_value($node, $_) for ('TRUNCATE own.log', 'ALTER TABLE own.gate RENAME TO gate_later');
-	is_error($deployer->try(q{CALL tapmig.run('903', $1)}, bind => [$said]), '42P01', undef, 'a script that sets what is set');
-	sql_value($node, 'ALTER TABLE own.gate_later RENAME TO gate');
-	$root->try('SET search_path = evil, pg_catalog');
-	$r = $root->try(q{CALL tapmig.run('903', $1)}, bind => [$said]);
-	is($r->{value}, 'applied', 'another session goes on with what it says') or diag $r->{message};
-	is(rows_of($node, 'SELECT what FROM own.log'), "begin\nend", 'where the first began');
-	is(rows_of($node, q{SELECT DISTINCT who FROM trapped}), 'deployer', 'no trap was sprung with the rights of another');
+	my $v = 902;
+	for my $set ("SET search_path = own, pg_catalog", "SELECT pg_catalog.set_config('search_path', 'own, pg_catalog', false)",
+		"SET search_path = evil; SET SESSION search_path TO own, pg_catalog", "SET search_path = own; SELECT pg_catalog.set_config('search_path', 'own, pg_catalog', 'f')")
+	{
+		my $said = "$set;\nSET ROLE team;\n" . ($plain =~ s/VALUES \('end'\)/SELECT 'end' FROM gate/r);
+
+		$v++;
+		is($deployer->try($_)->{ok}, 1, $_) for ('SET search_path = own, pg_catalog', 'SET ROLE team');
+		sql_value($node, $_) for ('TRUNCATE own.log', 'ALTER TABLE own.gate RENAME TO gate_later');
+		is_error($deployer->try(q{CALL tapmig.run($1, $2)}, bind => [ $v, $said ]), '42P01', undef, "$set: is set already");
+		sql_value($node, 'ALTER TABLE own.gate_later RENAME TO gate');
+		$root->try('SET search_path = evil, pg_catalog');
+		$r = $root->try(q{CALL tapmig.run($1, $2)}, bind => [ $v, $said ]);
+		is($r->{value}, 'applied', "$set: another session goes on with it") or diag $r->{message};
+		is(rows_of($node, 'SELECT what FROM own.log'), "begin\nend", "$set: where the first began");
+		is(rows_of($node, q{SELECT DISTINCT who FROM trapped}), 'deployer', "$set: no trap was sprung with the rights of another");
+	}
 	$deployer->try('RESET ROLE');
 }
 
