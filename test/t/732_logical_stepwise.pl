@@ -139,4 +139,29 @@ my @exits = map { (run_tapmig($_, [ 'status', '--dir', $dir ]))[0] } $publisher,
 is("@exits", '0 0', 'both have everything');
 sql_value($publisher, 'DROP SUBSCRIPTION back');
 
+# Both ways at once, and nothing but the ledgers: each row that comes back would be
+# one more.
+my %other = ($publisher->name => $subscriber, $subscriber->name => $publisher);
+sql_value($_, 'CREATE PUBLICATION ledgers FOR TABLES IN SCHEMA tapmig') for $publisher, $subscriber;
+my %own = map { $_->name => ledger($_) } $publisher, $subscriber;
+sql_value($_, 'CREATE SUBSCRIPTION from_' . $other{ $_->name }->name . ' CONNECTION ' . quoted($other{ $_->name }->connstr('postgres')) . ' PUBLICATION ledgers')
+  for $publisher, $subscriber;
+$_->wait_for_subscription_sync($other{ $_->name }, 'from_' . $other{ $_->name }->name) for $publisher, $subscriber;
+is_deeply(ledger($_), $own{ $_->name }, $_->name . ": the first copy leaves its ledger as it was") for $publisher, $subscriber;
+write_file("$dir/008_both.sql", "ALTER TABLE item ADD e int;\nVACUUM item;\n");
+up($_, '008', "applied 008_both\n") for $publisher, $subscriber;
+is_error(run($publisher, '009', 'SELECT 1; VACUUM item; SELECT 1/0;'), '22012', undef, 'and what one of them did');
+sql_value($publisher, q{SELECT tapmig.abandon('009', 'given up')});
+sql_value($subscriber, q{SELECT tapmig.accept('008', 'SELECT 8', 'on one side')});
+sql_value($subscriber, q{DELETE FROM tapmig.attempts WHERE version = '008'});
+%own = map { $_->name => ledger($_) } $publisher, $subscriber;
+$other{ $_->name }->wait_for_catchup('from_' . $other{ $_->name }->name) for $publisher, $subscriber;
+for my $node ($publisher, $subscriber)
+{
+	is_deeply(ledger($node), $own{ $node->name }, $node->name . ': its ledger is its own');
+	is(sql_value($node, 'SELECT sum(apply_error_count + sync_error_count) FROM pg_stat_subscription_stats'), 0, $node->name . ': and its subscription met no error');
+	verify_is_clean($node, 'both ways, ' . $node->name);
+}
+sql_value($_, 'DROP SUBSCRIPTION from_' . $other{ $_->name }->name) for $publisher, $subscriber;
+
 done_testing();
