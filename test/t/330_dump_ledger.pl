@@ -99,6 +99,10 @@ my %ways = (
 	'schema, then data, custom' => [
 		[ 'pg_restore', '--exit-on-error', '--schema-only', '-d', 'DB', "$dir/custom" ],
 		[ 'pg_restore', '--exit-on-error', '--data-only',   '-d', 'DB', "$dir/custom" ] ],
+	'over itself, with --clean' => [
+		[ 'pg_restore', '--exit-on-error', '-d', 'DB', "$dir/custom" ],
+		[ 'pg_restore', '--exit-on-error', '--clean', '-j4', '-d', 'DB', "$dir/custom" ] ],
+	'as a template' => [],
 	'sections' => [
 		map { [ 'pg_restore', '--exit-on-error', "--section=$_", '-d', 'DB', "$dir/custom" ] }
 		  qw(pre-data data post-data) ]);
@@ -107,7 +111,7 @@ my $i = 0;
 for my $way (sort keys %ways)
 {
 	my $db = 'target' . ++$i;
-	sql_value($node, "CREATE DATABASE $db TEMPLATE template0");
+	sql_value($node, "CREATE DATABASE $db TEMPLATE " . ($way eq 'as a template' ? $src : 'template0'));
 	command("$way: restored", map { $_ eq 'DB' ? $db : $_ } @$_) for @{ $ways{$way} };
 	is_deeply(contents($db), $before, "$way: the ledger is the same, and its sequences");
 	verify_is_clean($node, $way, dbname => $db);
