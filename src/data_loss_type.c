@@ -5,7 +5,8 @@
  * The statement's own expression is built as ALTER TABLE builds it, and tried on
  * the rows. A value is lost
  *	- by a cast from which the value before it cannot be had back: numeric(10,4) to
- *	  numeric(10,2), timestamp to date, an explicit varchar(10);
+ *	  numeric(10,2), timestamp to date, an explicit varchar(10), timestamp to text by
+ *	  way of date;
  *	- where it becomes NULL (but an empty text);
  *	- where the new value is not made from it, or from one of its elements only;
  *	- where another text is made from a text, a shorter one.
@@ -268,6 +269,40 @@ data_loss_back(Node *whole, Oid from, List *types)
 }
 
 /*
+ * Whether none of the casts to `to`, at the end, loses anything. types: of what
+ * they are applied to, from the last cast to the first.
+ */
+static bool
+data_loss_casts_keep(Oid to, List *types)
+{
+	ListCell   *lc;
+
+	foreach(lc, types)
+	{
+		Oid			from = lfirst_oid(lc);
+
+		if (from != to &&
+			!data_loss_is_among(from, to, data_loss_safe, lengthof(data_loss_safe)) &&
+			(!data_loss_is_text(to) || to == NAMEOID || to == CHAROID))
+			return false;
+		to = from;
+	}
+	return true;
+}
+
+/* Whether a text is cast to another type, and that to a text again. */
+static bool
+data_loss_is_detour(Oid to, List *types)
+{
+	bool		detour = false;
+	ListCell   *lc;
+
+	foreach(lc, types)
+		detour = detour || !data_loss_is_text(lfirst_oid(lc));
+	return detour && data_loss_is_text(to) && data_loss_is_text(llast_oid(types));
+}
+
+/*
  * An expression that is true where the casts on top of `whole` lose what `inner`
  * had; NULL where they cannot, or where that cannot be told. types: of what the
  * casts are applied to, from the last cast to the first.
@@ -278,18 +313,16 @@ data_loss_round_trip(Node *whole, Node *inner, List *types, bool cuts)
 	Oid			from = getBaseType(exprType(inner));
 	Oid			to = getBaseType(exprType(whole));
 	bool		to_text = data_loss_is_text(to);
+	bool		keep = data_loss_casts_keep(to, types);
 	Node	   *back;
 
-	if (!cuts &&
-		(from == to ||
-		 data_loss_is_among(from, to, data_loss_safe, lengthof(data_loss_safe)) ||
-		 (to_text && to != NAMEOID && to != CHAROID)))
+	if (keep && !cuts)
 		return NULL;
 	if (data_loss_is_text(from) && !to_text)
 		return NULL;
 	if (data_loss_is_among(from, to, data_loss_partial, lengthof(data_loss_partial)))
 		return (Expr *) makeBoolConst(true, false);
-	if (to_text)
+	if (to_text && (keep || data_loss_is_text(from)))
 	{
 		Node	   *before = data_loss_as_text(inner);
 		Node	   *after = data_loss_as_text(whole);
@@ -340,6 +373,7 @@ data_loss_plan_change(DataLossChange *change, Relation relation, Node *value,
 	Node	   *inner = value;
 	Node	   *next;
 	bool		cuts = false;
+	bool		detour = false;
 	bool		computed;
 	List	   *types = NIL;
 	Expr	   *differs = NULL;
@@ -350,14 +384,16 @@ data_loss_plan_change(DataLossChange *change, Relation relation, Node *value,
 		inner = next;
 		types = lappend_oid(types, getBaseType(exprType(inner)));
 	}
-	computed = !IsA(inner, Var) || ((Var *) inner)->varattno != change->column;
+	if (inner != value)
+		detour = data_loss_is_detour(getBaseType(exprType(value)), types);
+	computed = detour || !IsA(inner, Var) || ((Var *) inner)->varattno != change->column;
 	change->always = !data_loss_reads(value, change->column) ||
 		data_loss_is_element(inner, change->column);
 	if (change->always)
 		return true;
 	if (contain_volatile_functions(value))
 		return false;
-	if (inner != value)
+	if (inner != value && !detour)
 		differs = data_loss_round_trip(value, inner, types, cuts);
 	if (differs == NULL && !computed)
 		return false;

@@ -113,7 +113,21 @@ INSERT INTO cases (expected, type, value, change) VALUES
 ('lost', 'varchar(9)', 'abc', '"char" USING c::"char"'),
 ('kept', 'text', 'a', '"char" USING c::"char"'),
 ('kept', '"char"', 'a', 'text'),
-('kept', '"char"', 'a', 'int USING c::int');
+('kept', '"char"', 'a', 'int USING c::int'),
+('lost', 'timestamptz', '2020-01-01 10:00+00', 'timestamptz USING c::date'),
+('kept', 'timestamp', '2020-01-01 00:00', 'timestamp USING c::date'),
+('lost', 'timestamp', '2020-01-01 10:00', 'text USING c::date::text'),
+('kept', 'timestamp', '2020-01-01 00:00', 'text USING c::date::text'),
+('lost', 'numeric', '1.5', 'numeric USING c::int'),
+('kept', 'numeric', '2.0', 'numeric USING c::int'),
+('lost', 'numeric', '1.5', 'text USING c::int::text'),
+('kept', 'numeric', '2.0', 'text USING c::int::text'),
+('lost', 'numeric[]', '{1.5,2}', 'text[] USING c::int[]::text[]'),
+('lost', 'float8', '0.1', 'float8 USING c::float4'),
+('kept', 'bigint', '5', 'numeric USING c::int'),
+('kept', 'json', '{"a":  1}', 'text USING c::jsonb::text'),
+('lost', 'text', '007', 'text USING c::int::text'),
+('kept', 'text', '2020-1-1', 'varchar(20) USING c::date::text');
 DO $$
 DECLARE r record;
 BEGIN
