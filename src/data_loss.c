@@ -30,6 +30,7 @@
 #include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
 #include "storage/lmgr.h"
@@ -429,21 +430,66 @@ data_loss_delete(DataLoss *loss, PlannedStmt *statement, Plan *plan)
 	}
 }
 
+/* Collects the queries of WITH that a part of a plan reads, also one through another. */
+static bool
+data_loss_note_read(PlanState *state, void *arg)
+{
+	Bitmapset **read = arg;
+
+	if (IsA(state, CteScanState))
+	{
+		int			query = ((CteScan *) state->plan)->ctePlanId;
+
+		if (!bms_is_member(query, *read))
+		{
+			*read = bms_add_member(*read, query);
+			(void) data_loss_note_read(((CteScanState *) state)->cteplanstate, arg);
+		}
+	}
+	return planstate_tree_walker(state, data_loss_note_read, arg);
+}
+
+/* The queries of WITH whose rows an INSERT of the statement takes. */
+static Bitmapset *
+data_loss_inserted(QueryDesc *query)
+{
+	List	   *states = lappend(list_copy(query->estate->es_subplanstates), query->planstate);
+	Bitmapset  *read = NULL;
+	ListCell   *lc;
+
+	foreach(lc, states)
+	{
+		PlanState  *state = lfirst(lc);
+
+		if (state != NULL && IsA(state, ModifyTableState) &&
+			((ModifyTableState *) state)->operation == CMD_INSERT)
+			(void) data_loss_note_read(outerPlanState(state), &read);
+	}
+	list_free(states);
+	return read;
+}
+
 /* A plan that deletes: all of its deletions. */
 static void
-data_loss_before_delete(DataLoss *loss, PlannedStmt *statement)
+data_loss_before_delete(DataLoss *loss, QueryDesc *query)
 {
 	List	   *outer = data_loss_begin_statement(loss);
 
 	PG_TRY();
 	{
+		PlannedStmt *statement = query->plannedstmt;
+		Bitmapset  *inserted = data_loss_inserted(query);
 		ListCell   *lc;
 
 		data_loss_delete(loss, statement, statement->planTree);
 
-		/* WITH gone AS (DELETE ... RETURNING ...) INSERT moves the rows. */
-		foreach(lc, statement->commandType == CMD_INSERT ? NIL : statement->subplans)
-			data_loss_delete(loss, statement, lfirst(lc));
+		/* WITH gone AS (DELETE ... RETURNING ...) INSERT ... FROM gone moves the rows. */
+		foreach(lc, statement->subplans)
+		{
+			if (!bms_is_member(foreach_current_index(lc) + 1, inserted))
+				data_loss_delete(loss, statement, lfirst(lc));
+		}
+		bms_free(inserted);
 		data_loss_report(loss);
 	}
 	PG_CATCH();
@@ -470,7 +516,7 @@ data_loss_start(QueryDesc *query, int flags)
 	if (loss != NULL && !(flags & EXEC_FLAG_EXPLAIN_ONLY) &&
 		(statement->commandType == CMD_DELETE || statement->commandType == CMD_MERGE ||
 		 statement->hasModifyingCTE))
-		data_loss_before_delete(loss, statement);
+		data_loss_before_delete(loss, query);
 }
 
 /* Called once, by _PG_init. */

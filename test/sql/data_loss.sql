@@ -41,6 +41,9 @@ SELECT tapmig.apply('7', 'DO $$ BEGIN DELETE FROM kept; EXCEPTION WHEN SQLSTATE 
 SELECT tapmig.apply('7.0', 'DO $$ BEGIN EXECUTE ''DROP TABLE kept''; EXCEPTION WHEN SQLSTATE ''TM008'' THEN RAISE NOTICE ''caught''; END $$');
 SELECT count(*) FROM kept;
 SELECT tapmig.apply('7.1', 'WITH gone AS (DELETE FROM kept RETURNING *) SELECT * FROM gone');
+CREATE TABLE other_rows (n int);
+SELECT tapmig.apply('7.1', 'WITH gone AS (DELETE FROM kept) INSERT INTO other_rows VALUES (1)');
+SELECT tapmig.apply('7.1', 'WITH gone AS (DELETE FROM kept RETURNING *), n AS (SELECT count(*) FROM gone) INSERT INTO other_rows VALUES (1)');
 SELECT tapmig.apply('7.1', 'EXPLAIN DELETE FROM kept');
 SET tapmig.data_loss = allow;
 SELECT tapmig.apply('8', 'DELETE FROM kept');
@@ -71,6 +74,9 @@ DROP VIEW seen; DROP MATERIALIZED VIEW made; DROP SEQUENCE counted; DROP TABLE p
 CREATE TABLE gone (LIKE old);
 WITH moved AS (DELETE FROM old RETURNING id, v) INSERT INTO gone SELECT * FROM moved;
 INSERT INTO old SELECT * FROM gone;
+WITH moved AS (DELETE FROM old RETURNING id, v), seen AS MATERIALIZED (SELECT * FROM moved),
+	n AS (INSERT INTO gone SELECT * FROM seen RETURNING 1) SELECT count(*) FROM n;
+INSERT INTO old SELECT DISTINCT * FROM gone;
 CLUSTER old USING old_pkey;
 ALTER TABLE old SET UNLOGGED;
 $$);
