@@ -22,6 +22,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
@@ -500,8 +501,12 @@ verify_scripts(Verify *v)
 static void
 verify_guards(Verify *v)
 {
-	uint64		n = ledger_read(&verify_select_guards, NULL, NULL);
+	uint64		n;
 
+	/* pg_get_triggerdef() obeys it; the frame's end puts it back. */
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	n = ledger_read(&verify_select_guards, NULL, NULL);
 	for (uint64 i = 0; i < n; i++)
 		verify_report(v, NULL, 0, NULL,
 					  SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));

@@ -331,6 +331,11 @@ SELECT DISTINCT ledger_ok FROM tapmig.health;
 -- what each says to run mends it
 SELECT split_part(problem, ': ', 2) AS commands FROM tapmig.verify() \gexec
 SELECT * FROM tapmig.verify();
+-- Whatever the caller's settings say of how the server writes a definition.
+SET quote_all_identifiers = on;
+SELECT * FROM tapmig.verify();
+SHOW quote_all_identifiers;
+RESET quote_all_identifiers;
 SELECT DISTINCT ledger_ok FROM tapmig.health;
 ROLLBACK;
 -- each of the twelve is looked at
