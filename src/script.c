@@ -83,19 +83,30 @@ script_keyword_tokens(void)
 	return tokens;
 }
 
-/* Counts lines up to offset; offsets come in ascending order. */
+/* The newlines of [from, to). */
 static int
-splitter_line(Splitter *sp, size_t offset)
+splitter_newlines(const Splitter *sp, size_t from, size_t to)
 {
-	const char *p = sp->script->text + sp->counted;
-	const char *end = sp->script->text + offset;
+	const char *p = sp->script->text + from;
+	const char *end = sp->script->text + to;
+	int			n = 0;
 
 	while (p < end && (p = memchr(p, '\n', end - p)) != NULL)
 	{
-		sp->line++;
+		n++;
 		p++;
 	}
-	sp->counted = Max(sp->counted, offset);
+	return n;
+}
+
+/* The line of an offset; offsets come in ascending order, more or less. */
+static int
+splitter_line(Splitter *sp, size_t offset)
+{
+	if (offset < sp->counted)
+		return sp->line - splitter_newlines(sp, offset, sp->counted);
+	sp->line += splitter_newlines(sp, sp->counted, offset);
+	sp->counted = offset;
 	return sp->line;
 }
 
@@ -159,7 +170,7 @@ splitter_check_comment(Splitter *sp, size_t pos, size_t end)
 	if (sp->script->n_statements > 0 && pg_strncasecmp(work + pos, "tapmig:", 7) == 0)
 		sp->script->notices = lappend(sp->script->notices,
 									  psprintf("the directive on line %d has no effect: it stands behind the first statement",
-											   script_line_at(sp->script, pos, NULL)));
+											   splitter_line(sp, pos)));
 }
 
 /*

@@ -85,3 +85,9 @@ DROP TABLE directives_ran;
 SELECT tapmig.directives(E'\\copy t from stdin\n-- tapmig: store=off\n\\.\nSELECT 1;') IS NULL AS data,
   tapmig.directives(E'\\x\\copy t from stdin\n-- tapmig: store=off\n\\.\nSELECT 1;') IS NULL AS behind_another,
   tapmig.directives(E'\\set ON_ERROR_STOP 1\n-- tapmig: store=off\nSELECT 1;') AS head;
+
+-- Behind the first statement they say nothing, and each is told with its line.
+SELECT tapmig.apply('900', E'SELECT 1;\n\n-- tapmig: store=off\n\\echo one\n-- tapmig: requires=1\n/*\n*/ SELECT 2; -- tapmig: loses=a\nSELECT 3;\n--tapmig:x\n');
+SET statement_timeout = '20s';
+SELECT count(*) FROM tapmig.statements(repeat(E'SELECT 1;\n-- tapmig: store=off\n', 100000));
+RESET statement_timeout;
