@@ -723,6 +723,7 @@ splitter_run(Splitter *sp)
 	sp->location = (int) script->len;
 	if (sp->in_statement)
 		splitter_end_statement(sp, sp->current.end);
+	(void) splitter_statement_start(sp, script->len);	/* the last comments */
 	if (sp->sections.orphan)
 		sp->location = (int) sp->sections.orphan_pos;
 	script_sections_check(&sp->sections, script);
