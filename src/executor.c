@@ -160,12 +160,13 @@ executor_errcontext(void *arg)
 static void
 executor_report_activity(const ExecutorState *state)
 {
-	char		activity[512];
+	char	   *activity = psprintf("tapmig %s/%s: statement %d of %d",
+									state->options->track,
+									state->script->label ? state->script->label : "",
+									state->index + 1, state->script->n_statements);
 
-	snprintf(activity, sizeof(activity), "tapmig %s/%s: statement %d of %d",
-			 state->options->track, state->script->label ? state->script->label : "",
-			 state->index + 1, state->script->n_statements);
 	pgstat_report_activity(STATE_RUNNING, activity);
+	pfree(activity);
 }
 
 /*

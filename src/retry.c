@@ -586,11 +586,11 @@ retry_report(Retry *retry, ErrorData *edata, const char *why_not)
 void
 retry_pause(const Retry *retry)
 {
-	char		activity[256];
+	char	   *activity = psprintf("tapmig %s: waits to try again", retry->label);
 	instr_time	start;
 
-	snprintf(activity, sizeof(activity), "tapmig %s: waits to try again", retry->label);
 	pgstat_report_activity(STATE_RUNNING, activity);
+	pfree(activity);
 	INSTR_TIME_SET_CURRENT(start);
 	for (;;)
 	{

@@ -128,6 +128,10 @@ SELECT 3$$);
 TABLE settings_activity;
 SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid();
 DROP TABLE settings_activity;
+-- The longest name is cut nowhere, least of all within a character.
+SELECT tapmig.apply('31_' || repeat('漢', 197), 'CREATE TABLE settings_activity AS SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()');
+SELECT replace(query, repeat('漢', 197), '...') AS query FROM settings_activity;
+DROP TABLE settings_activity;
 
 -- Temporary tables and other objects of the session stay.
 SELECT tapmig.apply('40_temp', 'CREATE TEMP TABLE settings_temp AS SELECT 1 AS i; PREPARE settings_p AS SELECT 2 AS i; DECLARE settings_c CURSOR WITH HOLD FOR SELECT 3 AS i;');
