@@ -590,6 +590,8 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 
 		in_script = false;
 		executor_release_lock_timeout(state);
+		if (!options->in_worker)
+			pgstat_report_activity(STATE_RUNNING, debug_query_string);
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
 		FlushErrorState();

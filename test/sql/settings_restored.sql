@@ -128,6 +128,14 @@ SELECT 3$$);
 TABLE settings_activity;
 SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid();
 DROP TABLE settings_activity;
+-- So it is where an error of a script is caught.
+DO $$ BEGIN
+	BEGIN
+		PERFORM tapmig.apply('32', 'SELECT 1/0');
+	EXCEPTION WHEN division_by_zero THEN
+		RAISE NOTICE '%', (SELECT left(query, 8) FROM pg_stat_activity WHERE pid = pg_backend_pid());
+	END;
+END $$;
 -- The longest name is cut nowhere, least of all within a character.
 SELECT tapmig.apply('31_' || repeat('漢', 197), 'CREATE TABLE settings_activity AS SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()');
 SELECT replace(query, repeat('漢', 197), '...') AS query FROM settings_activity;
