@@ -297,12 +297,13 @@ executor_release_lock_timeout(ExecutorState *state)
 	state->fixed = false;
 }
 
-/* In the worker no client's command has armed the script's statement_timeout. */
-static void
-executor_arm_timeout(const ExecutorState *state)
+/*
+ * In the worker no client's command has armed the script's statement_timeout. To be
+ * called before what counts as a statement; whoever calls it disarms it.
+ */
+void
+executor_arm_timeout(void)
 {
-	if (!state->options->in_worker)
-		return;
 	if (StatementTimeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 	else
@@ -345,7 +346,8 @@ executor_run_statements(ExecutorState *state, int from, int to)
 		if (state->shape->statements[state->index].role != SHAPE_RUN)
 			continue;
 		executor_report_activity(state);
-		executor_arm_timeout(state);
+		if (in_worker)
+			executor_arm_timeout();
 		if (observer != NULL)
 			observer->before(state->index, observer->arg);
 		old = MemoryContextSwitchTo(context);
@@ -369,7 +371,9 @@ executor_run_statements(ExecutorState *state, int from, int to)
 	}
 
 	error_context_stack = callback.previous;
-	if (!in_worker)
+	if (in_worker)
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	else
 	{
 		AtEOXact_GUC(false, nest);
 		if (read_only)
@@ -399,7 +403,7 @@ executor_run_top_level(ExecutorState *state, const char *sql)
 	error_context_stack = &callback;
 
 	executor_report_activity(state);
-	executor_arm_timeout(state);
+	executor_arm_timeout();
 	if (state->options->observer != NULL)
 		state->options->observer->before(state->index, state->options->observer->arg);
 	parsed = pg_parse_query(sql);

@@ -49,6 +49,7 @@ extern void executor_run_alone(Script *script, const Shape *shape, int index,
 							   const ExecutorOptions *options);
 extern void executor_run_sql(Script *script, const Shape *shape, int index,
 							 const char *sql, const ExecutorOptions *options);
+extern void executor_arm_timeout(void);
 extern void executor_release_slot(void);
 
 #endif							/* TAPMIG_EXECUTOR_H */

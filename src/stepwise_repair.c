@@ -12,6 +12,7 @@
 #include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "index_repair.h"
 #include "stepwise_internal.h"
@@ -95,8 +96,10 @@ stepwise_run_locked_repair(Stepwise *s, int index, const IndexRepair *repair,
 	if (OidIsValid(repair->table))
 	{
 		stepwise_begin(s);
+		executor_arm_timeout();
 		(void) LockAcquire(tag, ShareUpdateExclusiveLock, true, false);
 		*locked = true;
+		disable_timeout(STATEMENT_TIMEOUT, false);
 		needed = !OidIsValid(repair->index) || index_repair_still_invalid(repair->index);
 		stepwise_commit(s);
 	}
