@@ -92,6 +92,7 @@ typedef struct LedgerProgress
 	int			step_running;	/* 0: none */
 	bytea	  **fingerprints;	/* of all steps; NULL: not needed yet */
 	Jsonb	   *settings;		/* what they SET: {"name": "value"}; may be NULL */
+	char	   *by_user;		/* session_user of an attempt that was found */
 	int		   *cuts;			/* see tapmig.attempts.cuts */
 	int			n_cuts;
 	bool		described;		/* the attempt's row has these fingerprints and cuts */
@@ -145,7 +146,6 @@ extern void ledger_record_attempt(const LedgerIdentity *id,
 /* Attempts of stepwise scripts: ledger_attempt.c. */
 extern LedgerProgress *ledger_find_attempt(const LedgerIdentity *id, const char *track,
 										   const Version *version);
-extern char *ledger_attempt_stranger(int64 attempt);
 extern void ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 								 const Version *version, bytea *checksum,
 								 TimestampTz started_at, LedgerProgress *progress);

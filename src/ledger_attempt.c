@@ -28,7 +28,8 @@
 
 static LedgerStatement attempt_select_last = {
 	"SELECT a.id, a.outcome, a.steps, a.steps_done, a.step_running, "
-	"  a.step_fingerprints, a.settings, a.cuts, a.late_fingerprints, a.late_cuts "
+	"  a.step_fingerprints, a.settings, a.cuts, a.late_fingerprints, a.late_cuts, "
+	"  a.by_user::pg_catalog.text "
 	"FROM tapmig.attempts a WHERE " LEDGER_RESUMABLE("$2")
 	"ORDER BY a.id DESC LIMIT 1",
 	2, {TEXTOID, TEXTOID}, NULL
@@ -209,6 +210,7 @@ ledger_find_attempt(const LedgerIdentity *id, const char *track, const Version *
 		attempt_read_cuts(tuple, desc, progress);
 		value = SPI_getbinval(tuple, desc, 7, &isnull);
 		progress->settings = isnull ? NULL : DatumGetJsonbPCopy(value);
+		progress->by_user = ledger_get_text(tuple, desc, 11);
 	}
 	ledger_frame_leave(&frame);
 	return progress;

@@ -53,7 +53,7 @@ extern void stepwise_cut(Stepwise *s, int cut);
 extern void stepwise_resume(Stepwise *s, const LedgerProgress *earlier);
 
 /* stepwise_settings.c */
-extern void stepwise_resume_settings(Stepwise *s, int64 earlier);
+extern void stepwise_resume_settings(Stepwise *s, const char *user);
 
 /* stepwise_repair.c */
 extern RawStmt *stepwise_parse(const Stepwise *s, int index);

@@ -10,6 +10,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
 
@@ -63,14 +65,26 @@ stepwise_may_say(const ShapeStatement *statement)
 }
 
 /*
- * Makes s->progress.settings, those that the attempt `earlier` kept, what the
+ * Whether this session's user has something to fear from another one: who may
+ * become that user needs no script for it. The authenticated user counts, whom a
+ * script can go back to.
+ */
+static bool
+stepwise_is_stranger(const char *user)
+{
+	Oid			role = get_role_oid(user, true);
+
+	return !OidIsValid(role) || !is_member_of_role(role, GetAuthenticatedUserId());
+}
+
+/*
+ * Makes s->progress.settings, those that an attempt by that user kept, what the
  * script goes on with. To be called before the new attempt has a row: from then on
  * they are its own. Errors: 42501.
  */
 void
-stepwise_resume_settings(Stepwise *s, int64 earlier)
+stepwise_resume_settings(Stepwise *s, const char *user)
 {
-	char	   *stranger = ledger_attempt_stranger(earlier);
 	StringInfoData differing;
 	List	   *baseline;
 	Jsonb	   *said;
@@ -89,12 +103,12 @@ stepwise_resume_settings(Stepwise *s, int64 earlier)
 	said = session_settings_changes(baseline);
 	AtEOXact_GUC(false, nest);
 	s->progress.settings = session_settings_merge(said, s->progress.settings, &differing);
-	if (stranger != NULL && differing.len > 0)
+	if (differing.len > 0 && stepwise_is_stranger(user))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("migration %s cannot go on with what role \"%s\" has set",
-						s->request->version.text, stranger),
+						s->request->version.text, user),
 				 errdetail("The script itself does not set it so: %s.", differing.data),
 				 errhint("As role \"%s\" it can go on; SELECT tapmig.abandon('%s', why) to begin at step 1 again.",
-						 stranger, s->request->version.text)));
+						 user, s->request->version.text)));
 }

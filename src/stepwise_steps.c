@@ -279,7 +279,7 @@ stepwise_resume(Stepwise *s, const LedgerProgress *earlier)
 	s->progress.steps_done = s->resumed = earlier->steps_done;
 	s->progress.settings = earlier->settings;
 	if (earlier->steps_done > 0)
-		stepwise_resume_settings(s, earlier->id);
+		stepwise_resume_settings(s, earlier->by_user);
 	if (earlier->step_running == earlier->steps_done + 1 &&
 		stepwise_is_same_step(s, earlier, earlier->step_running))
 		s->progress.step_running = earlier->step_running;
