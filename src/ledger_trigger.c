@@ -11,9 +11,9 @@
  *   stop the subscription.  TRUNCATE can't be skipped, so it is refused at its
  *   origin for all four tables;
  * - a script that is being run, or has run in this transaction: 55000;
- * - anybody else who may write the tables, as pg_restore and the owner: rows
- *   that bring their kind or chain are stored as they are, a by-hand row of
- *   schema_migrations is completed and recorded, all else is TM010.
+ * - the tables' owner, as pg_restore: rows that bring their kind or chain are stored
+ *   as they are, a by-hand row of schema_migrations is completed and recorded, all
+ *   else is TM010. Who else was given the right to write them is refused.
  *
  * A by-hand INSERT takes the track's migration lock for its transaction, and
  * doesn't wait for it.
@@ -25,6 +25,7 @@
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "replication/logicalworker.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
@@ -169,6 +170,23 @@ ledger_complete_row(const TriggerData *data)
 }
 
 /*
+ * 42501 for whoever has not the rights of the table's owner: a right to write all
+ * tables, as pg_write_all_data has it, or one that was given by mistake, would let a
+ * row be forged, and what a resumed script is to SET.
+ */
+static void
+ledger_require_owner(const TriggerData *data)
+{
+	if (!has_privs_of_role(GetUserId(), data->tg_relation->rd_rel->relowner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("only its owner may write tapmig.%s by hand",
+						RelationGetRelationName(data->tg_relation)),
+				 ledger_is_table(data, "schema_migrations") ?
+				 errhint("Use tapmig.register(), or a view that tapmig.ledger_view() has made.") : 0));
+}
+
+/*
  * BEFORE INSERT FOR EACH ROW on the ledger's tables.
  */
 Datum
@@ -183,6 +201,7 @@ ledger_trigger_insert(PG_FUNCTION_ARGS)
 	if (IsLogicalWorker())
 		return PointerGetDatum(NULL);
 	ledger_refuse_script();
+	ledger_require_owner(data);
 
 	if (ledger_is_table(data, "schema_migrations") &&
 		heap_attisnull(tuple, LEDGER_KIND + 1, desc))
@@ -227,7 +246,10 @@ ledger_trigger_refuse(PG_FUNCTION_ARGS)
 	if (!ledger)
 		ledger_refuse_script();
 	if (for_row && !ledger)
+	{
+		ledger_require_owner(data);
 		return pass;
+	}
 
 	ledger_raise_append_only(command, RelationGetRelationName(data->tg_relation));
 	return pass;				/* not reached */

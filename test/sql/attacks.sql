@@ -276,6 +276,30 @@ SELECT DISTINCT * FROM trapped;
 TRUNCATE trapped;
 INSERT INTO insert_view (version) VALUES ('2');
 
+-- Who may write all tables writes none of these: neither what forges a row, nor the
+-- settings with which somebody else's attempt goes on.
+CREATE ROLE regress_tapmig_writer LOGIN;
+GRANT pg_read_all_data, pg_write_all_data TO regress_tapmig_writer;
+INSERT INTO tapmig.attempts (track, version, started_at, outcome, steps, steps_done) VALUES ('attacks', '670', now(), 'failed', 2, 1);
+SET SESSION AUTHORIZATION regress_tapmig_writer;
+INSERT INTO tapmig.schema_migrations (track, version) VALUES ('attacks', '670');
+INSERT INTO tapmig.schema_migrations (track, version, applied_by) VALUES ('attacks', '670', 'postgres');
+SELECT forge_kind();
+INSERT INTO tapmig.history (seq, track, version, event, at, by_user, chain) VALUES (-1, 'attacks', '670', 'applied', now(), 'x', '\x00');
+INSERT INTO tapmig.scripts VALUES (sha256('SELECT 670'), 'SELECT 670');
+INSERT INTO tapmig.attempts (track, version, started_at, outcome, steps, steps_done) VALUES ('attacks', '671', now(), 'failed', 2, 1);
+UPDATE tapmig.attempts SET settings = '{"search_path": "evil"}', by_user = 'postgres';
+DELETE FROM tapmig.attempts;
+UPDATE tapmig.scripts SET sql = 'SELECT 2';
+DELETE FROM tapmig.scripts;
+COPY tapmig.schema_migrations (track, version) FROM stdin;
+attacks	670
+\.
+MERGE INTO tapmig.schema_migrations m USING (SELECT 1) s ON false WHEN NOT MATCHED THEN INSERT (track, version) VALUES ('attacks', '670');
+RESET SESSION AUTHORIZATION;
+DELETE FROM tapmig.attempts WHERE track = 'attacks' AND version = '670';
+DROP OWNED BY regress_tapmig_writer;
+DROP ROLE regress_tapmig_writer;
 -- Who was given too much: a trigger on the ledger would run as its owner.
 GRANT ALL ON ALL TABLES IN SCHEMA tapmig TO regress_tapmig_app;
 SET SESSION AUTHORIZATION regress_tapmig_app;
