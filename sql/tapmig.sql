@@ -380,11 +380,15 @@ COMMENT ON FUNCTION tapmig.holder(text) IS
 -- it is one of the known ones.
 CREATE VIEW tapmig.running AS
 WITH holder AS MATERIALIZED (
-	SELECT DISTINCT coalesce(l.pid, 0) AS pid
+	SELECT coalesce(l.pid, 0) AS pid, min(p.prepared) AS prepared
 	FROM pg_locks l
+	LEFT JOIN pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid'
+		AND t.virtualtransaction = l.virtualtransaction
+	LEFT JOIN pg_prepared_xacts p ON p.transaction = t.transactionid
 	WHERE l.locktype = 'advisory' AND l.objsubid = 3 AND l.granted
 	AND l.classid = (SELECT e.oid FROM pg_extension e WHERE e.extname = 'tapmig')
 	AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+	GROUP BY coalesce(l.pid, 0)
 ), attempt AS MATERIALIZED (
 	SELECT a.track, a.version, a.started_at, a.pid, a.step_running, a.steps,
 		least(a.steps_done + 1, a.steps) AS step
@@ -392,7 +396,7 @@ WITH holder AS MATERIALIZED (
 	WHERE a.outcome = 'running'
 	AND (pg_is_in_recovery() OR a.pid = tapmig.holder(a.track))
 ), script AS MATERIALIZED (
-	SELECT h.pid, s.xact_start, m[1] COLLATE "C" AS track, m[2] COLLATE "C" AS version
+	SELECT h.pid, coalesce(s.xact_start, h.prepared) AS started_at, m[1] COLLATE "C" AS track, m[2] COLLATE "C" AS version
 	FROM holder h
 	LEFT JOIN pg_stat_activity s ON s.pid = h.pid
 	LEFT JOIN regexp_match(s.query,
@@ -407,10 +411,10 @@ WITH holder AS MATERIALIZED (
 	SELECT a.track, a.version, a.started_at, a.pid, a.step, a.steps, a.step_running
 	FROM attempt a
 	UNION ALL
-	SELECT s.track, s.version, s.xact_start, s.pid, 1, 1, NULL
+	SELECT s.track, s.version, s.started_at, s.pid, 1, 1, NULL
 	FROM script s WHERE s.track IS NOT NULL
 	UNION ALL
-	SELECT k.track, NULL, s.xact_start, s.pid, NULL, NULL, NULL
+	SELECT k.track, NULL, s.started_at, s.pid, NULL, NULL, NULL
 	FROM script s LEFT JOIN known k ON tapmig.holder(k.track) = s.pid
 	WHERE s.track IS NULL
 ), progress AS (
@@ -473,7 +477,7 @@ COMMENT ON VIEW tapmig.running IS
 	'what is under way: a row for each attempt whose process is alive, and for each other holder of a migration lock; on a standby the attempts as recorded';
 COMMENT ON COLUMN tapmig.running.track IS 'null where the holder is in no statement of a script, and the track has no row yet';
 COMMENT ON COLUMN tapmig.running.version IS 'null where the holder is in no statement of a script';
-COMMENT ON COLUMN tapmig.running.started_at IS 'begin of the attempt, of the transaction where the script is one';
+COMMENT ON COLUMN tapmig.running.started_at IS 'begin of the attempt, of the transaction where the script is one; when it was prepared, of a prepared transaction';
 COMMENT ON COLUMN tapmig.running.pid IS 'the process that runs it; null for a prepared transaction';
 COMMENT ON COLUMN tapmig.running.step IS 'the step under way';
 COMMENT ON COLUMN tapmig.running.steps IS 'number of steps in the script';

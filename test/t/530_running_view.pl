@@ -148,6 +148,13 @@ is(running(q{waits_for_pid, waits_for_application, waits_for_user = pg_get_userb
 $node->safe_psql('postgres', q{COMMIT PREPARED 'it''s left'});
 is($client->finish->{value}, 'applied', 'it ended');
 
+# One that holds the track's lock is under way itself.
+$client->try($_) for 'BEGIN', q{SELECT tapmig.apply('0392', 'SELECT 1')}, q{PREPARE TRANSACTION 'applied'};
+is(running(q{track, version, started_at = (SELECT prepared FROM pg_prepared_xacts), pid, state}), 'main||t||prepared transaction', 'a prepared transaction');
+is(sql_value($node, 'SELECT running_since = (SELECT prepared FROM pg_prepared_xacts) FROM tapmig.health'), 't', 'health: since when');
+$node->safe_psql('postgres', q{COMMIT PREPARED 'applied'});
+is(sql_value($node, 'SELECT running_since IS NULL FROM tapmig.health'), 't', 'health: nothing is');
+
 # The worker that is killed leaves its attempt: the whole server restarts.
 $web->try('BEGIN ISOLATION LEVEL REPEATABLE READ');
 $web->try('SELECT 1');
