@@ -171,12 +171,16 @@ worker_become_session(shm_toc *toc, const WorkerShared *shared)
 		SetConfigOption("role", shared->role, PGC_USERSET, PGC_S_SESSION);
 
 	/*
-	 * The caller's statement_timeout is about its CALL, and it sees to that
-	 * itself. A build under repeatable read would wait for itself. A RESET ALL in
-	 * the script must not bring back what the role has of them.
+	 * The caller's timeouts are about its CALL, and it sees to them itself. A build
+	 * under repeatable read would wait for itself. A RESET ALL in the script must
+	 * not bring back what the role has of them.
 	 */
 	session_settings_fix("statement_timeout", "0");
 	session_settings_fix("idle_in_transaction_session_timeout", "0");
+
+	/* Of the server from 17 on. */
+	if (GetConfigOption("transaction_timeout", true, false) != NULL)
+		session_settings_fix("transaction_timeout", "0");
 	session_settings_fix("default_transaction_isolation", "read committed");
 	session_settings_fix("default_transaction_read_only", "off");
 	session_settings_fix("default_transaction_deferrable", "off");
