@@ -125,7 +125,10 @@ stepwise_describe_steps(Stepwise *s)
 	s->progress.steps = s->shape->steps;
 	s->progress.described = false;
 	for (int step = 1; step <= s->shape->steps; step++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		s->progress.fingerprints[step - 1] = stepwise_fingerprint(s, step);
+	}
 }
 
 /*

@@ -128,4 +128,16 @@ stopped('timeout', '005_timeout', 'interrupted', '57014', qr/canceling statement
 }
 
 is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
+# While it reads a script of very many steps, too.
+{
+	my $s = session($node);
+
+	sql_try($node, 'CREATE TABLE many (a int)');
+	start_run($s, 900, "VACUUM many;\n" x 250_000);
+	ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $a_worker AND now() > backend_start + interval '3 s')"), 'a worker reads many steps');
+	$s->cancel;
+	is_error($s->finish(10), '57014', undef, 'a cancel ends it in the middle');
+	ok(no_worker($node), 'and its worker');
+}
+
 done_testing();
