@@ -197,6 +197,8 @@ migration_lock_notify(const LOCKTAG *tag, const char *track, double waited_ms)
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	char	   *holder = migration_lock_describe_holder(tag);
 
+	/* The client may not read: the holder must not wait for a snapshot meanwhile. */
+	InvalidateCatalogSnapshot();
 	if (holder != NULL)
 		ereport(NOTICE,
 				(errmsg("still waiting for the migration lock of track \"%s\" after %s",

@@ -172,12 +172,12 @@ launch_register(Launch *launch)
 					 errmsg("no background worker slot is free to run migration %s",
 							launch->request->version.label),
 					 errhint("Run it again when one is free, or raise max_worker_processes.")));
+		InvalidateCatalogSnapshot();
 		if (!told)
 			ereport(NOTICE,
 					(errmsg("waiting for a background worker slot to run migration %s",
 							launch->request->version.label)));
 		told = true;
-		InvalidateCatalogSnapshot();
 		migration_lock_pause(100);
 	}
 	shm_mq_set_handle(launch->queue, launch->handle);
@@ -246,6 +246,8 @@ launch_report(const Launch *launch, int pid)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	char	   *progress = pid != 0 ? worker_progress_describe(pid) : NULL;
 
+	/* As in launch_wait(): the client may not read. */
+	InvalidateCatalogSnapshot();
 	if (progress != NULL)
 		ereport(NOTICE,
 				(errmsg("migration %s is under way: %s",
