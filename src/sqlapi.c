@@ -170,7 +170,7 @@ tapmig_register(PG_FUNCTION_ARGS)
 {
 	char	   *version = sqlapi_required(fcinfo, 0, "version");
 	text	   *sql = sqlapi_script(fcinfo, 1, false);
-	TimestampTz applied_at = PG_GETARG_TIMESTAMPTZ(3);
+	TimestampTz applied_at = PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
 	Request		request;
 
 	request_begin(&request, version, sql, sqlapi_string(fcinfo, 2),
