@@ -350,3 +350,18 @@ held_locks_strongest(LOCKMASK modes)
 	}
 	return NoLock;
 }
+
+/*
+ * Whether one of the modes, held by another, keeps from that one. Can be called in
+ * a signal handler.
+ */
+bool
+held_locks_conflict(LOCKMASK modes, LOCKMODE wanted)
+{
+	for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+	{
+		if ((modes & LOCKBIT_ON(mode)) && DoLockModesConflict(mode, wanted))
+			return true;
+	}
+	return false;
+}

@@ -1,6 +1,6 @@
 /*
  * held_locks.h
- *		The relation locks that this backend holds.
+ *		The locks that this backend holds, on relations and advisory ones.
  */
 #ifndef TAPMIG_HELD_LOCKS_H
 #define TAPMIG_HELD_LOCKS_H
@@ -31,5 +31,6 @@ extern void held_locks_free_advisory(const HeldAdvisory *kept, int n_kept);
 extern bool held_locks_look(LOCKMASK modes, bool (*counts) (const LOCKTAG *tag),
 							bool *found);
 extern LOCKMODE held_locks_strongest(LOCKMASK modes);
+extern bool held_locks_conflict(LOCKMASK modes, LOCKMODE wanted);
 
 #endif							/* TAPMIG_HELD_LOCKS_H */

@@ -181,7 +181,7 @@ retry_note_holders(LOCK *lock)
 		if (proclock->tag.myLock != lock)
 			break;
 		if (proclock->tag.myProc != MyProc &&
-			retry_conflicts(proclock->holdMask, watch.wait.mode))
+			held_locks_conflict(proclock->holdMask, watch.wait.mode))
 			watch.wait.holders[n++] = proclock->tag.myProc->pid;
 	}
 	watch.wait.n_holders = n;

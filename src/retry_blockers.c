@@ -33,6 +33,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "held_locks.h"
 #include "retry_internal.h"
 
 /* A blocker more than these is counted only. */
@@ -40,18 +41,6 @@
 
 /* How much of a blocker's query a message repeats, in bytes. */
 #define RETRY_QUERY_BYTES 80
-
-/* Whether one of the modes keeps others from that one. Fit for a signal handler. */
-bool
-retry_conflicts(LOCKMASK modes, LOCKMODE mode)
-{
-	for (LOCKMODE held = AccessShareLock; held <= AccessExclusiveLock; held++)
-	{
-		if ((modes & LOCKBIT_ON(held)) && DoLockModesConflict(held, mode))
-			return true;
-	}
-	return false;
-}
 
 /* A duration for a message; ms in milliseconds. */
 char *
@@ -299,11 +288,11 @@ retry_is_blocker(const RetryWait *wait, const LockInstanceData *lock, bool waiti
 	if (memcmp(&lock->locktag, &wait->tag, sizeof(LOCKTAG)) != 0 || lock->pid == MyProcPid)
 		return false;
 	if (!waiting)
-		return retry_conflicts(lock->holdMask, wait->mode) &&
+		return held_locks_conflict(lock->holdMask, wait->mode) &&
 			retry_was_holder(wait, lock->pid);
 
 	/* It came to the queue before. */
-	return !retry_conflicts(lock->holdMask, wait->mode) &&
+	return !held_locks_conflict(lock->holdMask, wait->mode) &&
 		lock->waitLockMode != NoLock && lock->waitStart <= wait->since &&
 		DoLockModesConflict(lock->waitLockMode, wait->mode);
 }

@@ -23,7 +23,6 @@ typedef struct RetryWait
 
 extern char *retry_lock_name(const LOCKTAG *tag, LOCKMODE mode);
 extern char *retry_blockers(const RetryWait *wait);
-extern bool retry_conflicts(LOCKMASK modes, LOCKMODE mode);
 extern char *retry_duration(double ms);
 
 #endif							/* TAPMIG_RETRY_INTERNAL_H */

@@ -50,6 +50,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "held_locks.h"
 #include "self_wait.h"
 
 /* Milliseconds between two looks; no multiple of another timer's, which wakes up too. */
@@ -187,17 +188,6 @@ self_wait_find(void)
 	return found;
 }
 
-static bool
-self_wait_conflicts(LOCKMASK held, LOCKMODE wanted)
-{
-	for (LOCKMODE mode = 1; mode <= MaxLockMode; mode++)
-	{
-		if ((held & LOCKBIT_ON(mode)) != 0 && DoLockModesConflict(mode, wanted))
-			return true;
-	}
-	return false;
-}
-
 /* Whether a process is a peer whose transaction waits for this one's next command. */
 static bool
 self_wait_is_idle(int pid)
@@ -251,7 +241,7 @@ self_wait_find_idle(void)
 		if (proclock->tag.myLock != lock)
 			return 0;
 		pid = proclock->tag.myProc->pid;
-		if (pid != MyProcPid && self_wait_conflicts(proclock->holdMask, MyProc->waitLockMode) &&
+		if (pid != MyProcPid && held_locks_conflict(proclock->holdMask, MyProc->waitLockMode) &&
 			self_wait_is_idle(pid))
 			return pid;
 	}
