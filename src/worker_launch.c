@@ -83,7 +83,7 @@ launch_share(Launch *launch)
 	size = shm_toc_estimate(&e);
 
 	launch->segment = dsm_create(size, 0);
-	toc = shm_toc_create(WORKER_MAGIC, dsm_segment_address(launch->segment), size);
+	toc = shm_toc_create(worker_magic(), dsm_segment_address(launch->segment), size);
 
 	launch->shared = shm_toc_allocate(toc, sizeof(WorkerShared));
 	memset(launch->shared, 0, sizeof(WorkerShared));

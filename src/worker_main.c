@@ -244,11 +244,13 @@ tapmig_worker_main(Datum main_arg)
 				 errdetail("No step was begun by it.")));
 		return;
 	}
-	toc = shm_toc_attach(WORKER_MAGIC, dsm_segment_address(segment));
+	toc = shm_toc_attach(worker_magic(), dsm_segment_address(segment));
 	if (toc == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("invalid magic number in dynamic shared memory segment")));
+				 errmsg("%s is of another version of the library than its caller",
+						MyBgworkerEntry->bgw_name),
+				 errhint("Run it in a new session: the library was just replaced.")));
 	shared = shm_toc_lookup(toc, WORKER_KEY_SHARED, false);
 	queue = shm_toc_lookup(toc, WORKER_KEY_QUEUE, false);
 	shm_mq_set_sender(queue, MyProc);

@@ -6,13 +6,16 @@
  * `outcome` before it registers the worker; the worker writes `outcome` before
  * it ends, and its messages to the queue. The caller reads the outcome only
  * after the worker has ended.
+ *
+ * A session keeps the library that it has loaded, and its worker loads the one that
+ * is there now: the segment's magic number is that of their version.
  */
 #ifndef TAPMIG_WORKER_PROTOCOL_H
 #define TAPMIG_WORKER_PROTOCOL_H
 
-#include "settings.h"
+#include "common/hashfn.h"
 
-#define WORKER_MAGIC 0x7461706d
+#include "settings.h"
 
 /* Entries of the segment's table of contents. */
 #define WORKER_KEY_SHARED 1
@@ -24,6 +27,13 @@
 #define WORKER_KEY_RESETS 7		/* see session_settings_resets() */
 
 #define WORKER_QUEUE_SIZE 65536
+
+static inline uint64
+worker_magic(void)
+{
+	return (UINT64CONST(0x7461706d) << 32) |
+		hash_bytes((const unsigned char *) TAPMIG_VERSION, strlen(TAPMIG_VERSION));
+}
 
 /* Milliseconds after which a queue that nobody reads is given up. */
 #define WORKER_QUEUE_PATIENCE 60000
