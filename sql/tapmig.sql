@@ -641,7 +641,10 @@ CREATE FUNCTION tapmig.green(versions text[], checksums text[], report jsonb,
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 AS $$
-WITH file AS (
+-- A stored report is unpacked each time that a part of it is asked for.
+WITH clock AS MATERIALIZED (
+	SELECT (green.report->>'now')::timestamptz AS now
+), file AS (
 	SELECT f.n, f.version, tapmig.version_key(f.version) AS key, lower(f.checksum) AS checksum
 	FROM unnest(green.versions, green.checksums) WITH ORDINALITY f (version, checksum, n)
 ), there AS (
@@ -663,9 +666,9 @@ WITH file AS (
 ), aged AS (
 	SELECT f.n, f.version, t.kind, t.outcome, t.accepted,
 		coalesce(f.checksum = t.checksum OR t.also ? f.checksum, false) AS same,
-		CASE WHEN isfinite(t.applied_at) THEN (green.report->>'now')::timestamptz - t.applied_at END AS age,
+		CASE WHEN isfinite(t.applied_at) THEN c.now - t.applied_at END AS age,
 		(SELECT p.version FROM pair p WHERE p.taken_back = f.n AND p.by IS NULL LIMIT 1) AS compensated_by
-	FROM file f LEFT JOIN there t ON t.key = f.key
+	FROM clock c CROSS JOIN file f LEFT JOIN there t ON t.key = f.key
 ), judged AS (
 	SELECT a.n, a.version,
 		a.n IN (SELECT f.n FROM file f WHERE f.key = tapmig.version_key(green.regardless)

@@ -125,3 +125,14 @@ DROP FUNCTION health();
 DROP TABLE views_seen;
 DROP EXTENSION tapmig;
 CREATE EXTENSION tapmig;
+
+-- A stored report is unpacked once or twice, not for each file.
+CREATE TABLE views_report AS
+SELECT jsonb_build_object('now', now(), 'versions', jsonb_agg(jsonb_build_object('version', lpad(g::text, 6, '0'), 'kind', 'applied',
+	'applied_at', now() - interval '2 days', 'checksum', md5(g::text) || md5((-g)::text)))) AS report
+FROM generate_series(1, 30000) g;
+SET statement_timeout = '20s';
+SELECT count(*) FILTER (WHERE green) FROM views_report, tapmig.green((SELECT array_agg(lpad(g::text, 6, '0')) FROM generate_series(1, 30000) g),
+	(SELECT array_agg(md5(g::text) || md5((-g)::text)) FROM generate_series(1, 30000) g), report);
+RESET statement_timeout;
+DROP TABLE views_report;
