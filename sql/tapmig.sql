@@ -616,13 +616,16 @@ WITH asked AS (
 		'checksum', encode(m.checksum, 'hex'),
 		'also', (SELECT jsonb_agg(encode(a, 'hex')) FROM unnest(m.also) a),
 		'accepted', e.event = 'accepted',
-		'compensates', (SELECT jsonb_agg(p.taken_back) FROM pair p WHERE p.version = m.version),
-		'compensated_by', (SELECT jsonb_agg(p.version) FROM pair p WHERE p.taken_back_key = m.key),
+		'compensates', c.versions, 'compensated_by', b.versions,
 		'attempt', t.attempt) AS value
 	FROM (SELECT m.*, tapmig.version_key(m.version) AS key FROM tapmig.schema_migrations m
 		  WHERE m.track = (SELECT s.track FROM asked s)) m
 	FULL JOIN open_try t ON t.key = m.key
 	LEFT JOIN last_event e ON e.key = m.key
+	LEFT JOIN (SELECT p.version, jsonb_agg(p.taken_back ORDER BY p.taken_back COLLATE "C") AS versions
+			   FROM pair p GROUP BY p.version) c ON c.version = m.version
+	LEFT JOIN (SELECT p.taken_back_key, jsonb_agg(p.version ORDER BY p.version COLLATE "C") AS versions
+			   FROM pair p GROUP BY p.taken_back_key) b ON b.taken_back_key = m.key
 )
 SELECT jsonb_build_object(
 	'tapmig', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'tapmig'),

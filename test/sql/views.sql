@@ -136,3 +136,17 @@ SELECT count(*) FILTER (WHERE green) FROM views_report, tapmig.green((SELECT arr
 	(SELECT array_agg(md5(g::text) || md5((-g)::text)) FROM generate_series(1, 30000) g), report);
 RESET statement_timeout;
 DROP TABLE views_report;
+
+-- Nor are all that is taken back looked through for each version.
+BEGIN;
+INSERT INTO tapmig.schema_migrations (track, version, kind, applied_at, source, applied_by, applied_as, out_of_order, directives)
+SELECT 'views pairs', g::text, 'applied', now(), 'test', current_user, current_user, false,
+	CASE WHEN g > 10000 THEN jsonb_build_object('compensates', ARRAY[(g - 10000)::text]) END
+FROM generate_series(1, 20000) g;
+SET LOCAL statement_timeout = '20s';
+CREATE TEMP TABLE views_version ON COMMIT DROP AS
+SELECT v FROM jsonb_array_elements(tapmig.report('views pairs') -> 'versions') v;
+RESET statement_timeout;
+SELECT v ->> 'version' AS version, v ->> 'compensates' AS compensates, v ->> 'compensated_by' AS compensated_by
+FROM views_version WHERE v ->> 'version' IN ('7', '10007') ORDER BY 1;
+ROLLBACK;
