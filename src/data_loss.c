@@ -308,6 +308,9 @@ data_loss_brings_all(Plan *plan)
 		case T_ValuesScan:
 		case T_CteScan:
 			return true;
+		case T_ForeignScan:
+			/* Conditions that the other server looks at are to be checked again here. */
+			return ((ForeignScan *) plan)->fdw_recheck_quals == NIL;
 		case T_SubqueryScan:
 			return data_loss_brings_all(((SubqueryScan *) plan)->subplan);
 		case T_IndexScan:

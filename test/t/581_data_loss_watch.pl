@@ -161,5 +161,21 @@ like($r->{message}, qr/: (lot\.t1\d\d, ){2}lot\.t1\d\d and 27 more$/, 'three nam
 is(scalar(() = $r->{detail} =~ /with 1 row/g), 20, 'twenty lines');
 like($r->{detail}, qr/^And 10 more\.$/m, 'and their number');
 
+# A partition on another server: its rows are not looked at, the others are.
+sql_value($node, $_) for 'CREATE EXTENSION postgres_fdw',
+  'CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host ' . quoted($node->host) . ', port ' . quoted($node->port) . q{, dbname 'postgres')},
+  'CREATE USER MAPPING FOR CURRENT_USER SERVER far', 'CREATE TABLE far_rows (a int)', 'INSERT INTO far_rows VALUES (11)',
+  'CREATE TABLE parted (a int) PARTITION BY RANGE (a)',
+  'CREATE TABLE parted_near PARTITION OF parted FOR VALUES FROM (0) TO (10)', 'INSERT INTO parted VALUES (1), (2)',
+  q{CREATE FOREIGN TABLE parted_far PARTITION OF parted FOR VALUES FROM (10) TO (20) SERVER far OPTIONS (table_name 'far_rows')};
+$r = apply($node, '060', 'DELETE FROM parted', options => $error);
+is_error($r, 'TM008', qr/: parted$/, 'DELETE without WHERE of partitions here and elsewhere');
+like($r->{detail}, qr/^DELETE without WHERE empties table parted of 2 rows\.$/, 'with the rows that are here');
+$r = apply($node, '060', 'DELETE FROM parted WHERE a > 0', options => $error);
+is($r->{value}, 'applied', 'with a condition it is not looked at') or diag explain $r;
+sql_value($node, 'INSERT INTO far_rows VALUES (11)');
+$r = apply($node, '061', 'CREATE TABLE joined (a int); DELETE FROM far_rows USING parted_far f WHERE f.a > 100', options => $error);
+is($r->{value}, 'applied', 'nor joined with a foreign table that has one') or diag explain $r;
+
 ok(no_worker($node), 'no worker is left');
 done_testing();
