@@ -996,7 +996,7 @@ BEGIN
 			remainder[n] := crc;
 		END LOOP;
 		bytes := convert_to(translate(script, E'\r\n', ''), 'UTF8');
-		IF substr(bytes, 1, 3) = '\xEFBBBF' THEN
+		IF substr(bytes, 1, 3) = decode('EFBBBF', 'hex') THEN
 			bytes := substr(bytes, 4);
 		END IF;
 		crc := 4294967295;

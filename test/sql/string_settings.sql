@@ -32,6 +32,11 @@ RESET escape_string_warning;
 SELECT tapmig.apply('3_warning', $script$SET standard_conforming_strings = off; INSERT INTO string_t (t) VALUES ('9 it\'s');$script$);
 SELECT t FROM string_t WHERE i > 6 ORDER BY i;
 
+-- tapmig's own functions, whatever the session's is.
+SET standard_conforming_strings = off;
+SELECT tapmig.foreign_checksum('flyway', chr(65279) || 'abc') = tapmig.foreign_checksum('flyway', E'abc\n') AS same;
+RESET standard_conforming_strings;
+
 -- backslash_quote.
 SELECT tapmig.apply('4_backslash', $script$SET backslash_quote = off; SELECT E'it\'s';$script$);
 \echo :LAST_ERROR_SQLSTATE
