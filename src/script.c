@@ -60,6 +60,7 @@ typedef struct Splitter
 	size_t		counted;		/* newlines before it are in `line` */
 	int			line;
 	int			allocated;
+	ScriptScannerSettings settings;
 	bool		ended;			/* the end of `current` is known */
 	size_t		data_end;		/* end of the last inline data with their end marker */
 	ScriptSections sections;
@@ -310,91 +311,6 @@ splitter_take_data(Splitter *sp, ScriptStatement *s, size_t after)
 							s->copy_end - s->copy_start);
 }
 
-static bool
-splitter_const_string(Node *node, const char **value)
-{
-	A_Const    *constant = (A_Const *) node;
-
-	if (node == NULL || !IsA(node, A_Const) || constant->isnull ||
-		!IsA(&constant->val.node, String))
-		return false;
-	*value = constant->val.sval.sval;
-	return true;
-}
-
-/* Follows one assignment of a setting that the scanner obeys. */
-static void
-splitter_assign(Splitter *sp, const char *name, const char *value)
-{
-	bool		on;
-
-	if (pg_strcasecmp(name, "standard_conforming_strings") == 0)
-	{
-		if (value == NULL)
-			value = GetConfigOptionResetString("standard_conforming_strings");
-		if (parse_bool(value, &on))
-			sp->extra.standard_conforming_strings = on;
-	}
-	else if (pg_strcasecmp(name, "backslash_quote") == 0)
-	{
-		if (value == NULL)
-			value = GetConfigOptionResetString("backslash_quote");
-		if (pg_strcasecmp(value, "safe_encoding") == 0)
-			sp->extra.backslash_quote = BACKSLASH_QUOTE_SAFE_ENCODING;
-		else if (parse_bool(value, &on))
-			sp->extra.backslash_quote = on ? BACKSLASH_QUOTE_ON : BACKSLASH_QUOTE_OFF;
-	}
-}
-
-/*
- * A SET, RESET or SELECT set_config() of a scanner setting holds from the next
- * statement on, since by then it will have been run.
- */
-static void
-splitter_follow_settings(Splitter *sp, Node *node)
-{
-	if (IsA(node, VariableSetStmt))
-	{
-		VariableSetStmt *set = (VariableSetStmt *) node;
-		const char *value = NULL;
-
-		if (set->kind == VAR_RESET_ALL)
-		{
-			splitter_assign(sp, "standard_conforming_strings", NULL);
-			splitter_assign(sp, "backslash_quote", NULL);
-		}
-		else if (set->kind == VAR_SET_DEFAULT || set->kind == VAR_RESET)
-			splitter_assign(sp, set->name, NULL);
-		else if (set->kind == VAR_SET_VALUE && list_length(set->args) == 1)
-		{
-			A_Const    *constant = (A_Const *) linitial(set->args);
-
-			/* SET ... = 0 */
-			if (IsA(constant, A_Const) && IsA(&constant->val.node, Integer))
-				splitter_assign(sp, set->name, constant->val.ival.ival != 0 ? "on" : "off");
-			else if (splitter_const_string((Node *) constant, &value))
-				splitter_assign(sp, set->name, value);
-		}
-	}
-	else if (IsA(node, SelectStmt))
-	{
-		ListCell   *lc;
-
-		foreach(lc, ((SelectStmt *) node)->targetList)
-		{
-			FuncCall   *call = (FuncCall *) lfirst_node(ResTarget, lc)->val;
-			const char *name;
-			const char *value;
-
-			if (call != NULL && IsA(call, FuncCall) && list_length(call->args) == 3 &&
-				strcmp(strVal(llast(call->funcname)), "set_config") == 0 &&
-				splitter_const_string(linitial(call->args), &name) &&
-				splitter_const_string(lsecond(call->args), &value))
-				splitter_assign(sp, name, value);
-		}
-	}
-}
-
 /* Whether [start, end) holds a word, in any case. */
 static bool
 splitter_mentions(const char *start, const char *end, const char *word)
@@ -455,9 +371,13 @@ splitter_end_statement(Splitter *sp, size_t end)
 				splitter_take_data(sp, s, end);
 		}
 		else if (node != NULL)
-			splitter_follow_settings(sp, node);
+			script_settings_follow(&sp->settings, node);
 		MemoryContextReset(sp->token_context);
 	}
+	else if (strcmp(sp->words[0], "commit") == 0 || strcmp(sp->words[0], "end") == 0)
+		script_settings_commit(&sp->settings);
+	else if (strcmp(sp->words[0], "discard") == 0 && strcmp(sp->words[1], "all") == 0)
+		script_settings_reset(&sp->settings);
 	splitter_append(sp, s);
 	sp->in_statement = false;
 	sp->ended = false;
@@ -698,6 +618,7 @@ splitter_run(Splitter *sp)
 	sp->scanner = scanner_init(script->text, &sp->extra, &ScanKeywords,
 							   script_keyword_tokens());
 	sp->extra.escape_string_warning = false;
+	sp->settings.extra = &sp->extra;
 	script->work = sp->extra.scanbuf;
 	splitter_look_ahead(sp, 0);
 

@@ -58,6 +58,20 @@ typedef struct ScriptSections
 	int			orphan_tool;
 } ScriptSections;
 
+/* The scanner's settings where a script is being read. */
+typedef struct ScriptScannerSettings
+{
+	core_yy_extra_type *extra;	/* has them */
+	bool		has_local;		/* SET LOCAL came; at its transaction's end: */
+	bool		then_conforming_strings;
+	int			then_backslash_quote;
+} ScriptScannerSettings;
+
+/* script_settings.c */
+extern void script_settings_follow(ScriptScannerSettings *settings, Node *node);
+extern void script_settings_commit(ScriptScannerSettings *settings);
+extern void script_settings_reset(ScriptScannerSettings *settings);
+
 /* script_sections.c */
 extern size_t script_line_end(const char *text, size_t pos, size_t len);
 extern ScriptMarker script_marker(const char *text, size_t pos, size_t len, int *tool);

@@ -59,6 +59,21 @@ SELECT statement, sql FROM tapmig.statements(format(E'SET /* %s */ standard_conf
 SELECT %s, set_config(\'standard_conforming_strings\', \'on\', false); SELECT \'a\\\'; SELECT 2', repeat('-', 1000), repeat('1', 1000)))
 WHERE length(sql) < 100;
 
+-- What is local ends with the script's own COMMIT, what is not goes on; DISCARD ALL ends both.
+SELECT statement, step, sql FROM tapmig.statements($script$
+BEGIN; SET LOCAL standard_conforming_strings = off; SELECT 'a\''; COMMIT; SELECT 'b\';
+BEGIN; SELECT set_config('standard_conforming_strings', 'off', true); SELECT 'c\''; COMMIT AND CHAIN; SELECT 'd\'; END;
+BEGIN; SET LOCAL standard_conforming_strings = off; SET standard_conforming_strings = off; COMMIT; SELECT 'e\'';
+DISCARD ALL; SELECT 'f\';
+SELECT set_config('standard_conforming_strings', 'off', false); COMMIT; SELECT 'g\'';
+$script$) WHERE sql LIKE '%\\%';
+CALL tapmig.run('5.2_local', $script$
+BEGIN; SET LOCAL standard_conforming_strings = off; SET LOCAL escape_string_warning = off; INSERT INTO string_t (t) VALUES ('12 it\'s'); COMMIT;
+INSERT INTO string_t (t) VALUES ('13 back\');
+SET standard_conforming_strings = off; DISCARD ALL; INSERT INTO string_t (t) VALUES ('14 back\');
+$script$);
+SELECT t FROM string_t WHERE t ~ '^1[234]' ORDER BY i;
+
 -- What isn't obeyed: not the statement's own effect, or none at all.
 SELECT statement, sql FROM tapmig.statements($script$
 SET standard_conforming_strings = off; -- from the next statement on
