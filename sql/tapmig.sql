@@ -666,12 +666,20 @@ WITH clock AS MATERIALIZED (
 	JOIN file f ON f.key = CASE WHEN c ~ '^[Vv]?[0-9]' THEN tapmig.version_key(c) END
 	LEFT JOIN file b ON b.key = t.key
 	WHERE t.kind IS NOT NULL
+), mate AS (
+	SELECT DISTINCT ON (p.n) p.n, f.version
+	FROM (SELECT x.by, x.taken_back FROM pair x UNION ALL SELECT x.taken_back, x.by FROM pair x) p (n, other)
+	JOIN file f ON f.n = p.other
+	ORDER BY p.n, p.other
+), alone AS (
+	SELECT p.taken_back AS n, min(p.version COLLATE "C") AS version
+	FROM pair p WHERE p.by IS NULL GROUP BY p.taken_back
 ), aged AS (
 	SELECT f.n, f.version, t.kind, t.outcome, t.accepted,
 		coalesce(f.checksum = t.checksum OR t.also ? f.checksum, false) AS same,
 		CASE WHEN isfinite(t.applied_at) THEN c.now - t.applied_at END AS age,
-		(SELECT p.version FROM pair p WHERE p.taken_back = f.n AND p.by IS NULL LIMIT 1) AS compensated_by
-	FROM clock c CROSS JOIN file f LEFT JOIN there t ON t.key = f.key
+		o.version AS compensated_by
+	FROM clock c CROSS JOIN file f LEFT JOIN there t ON t.key = f.key LEFT JOIN alone o ON o.n = f.n
 ), judged AS (
 	SELECT a.n, a.version,
 		a.n IN (SELECT f.n FROM file f WHERE f.key = tapmig.version_key(green.regardless)
@@ -715,9 +723,7 @@ SELECT j.version, j.n <= l.at,
 		ELSE j.reason END
 FROM judged j CROSS JOIN last l
 	LEFT JOIN stopper w ON j.let_through AND j.n > w.n
-	LEFT JOIN LATERAL (SELECT f.version FROM pair p
-					   JOIN file f ON f.n = CASE j.n WHEN p.by THEN p.taken_back ELSE p.by END
-					   WHERE j.n IN (p.by, p.taken_back) ORDER BY f.n LIMIT 1) m ON true
+	LEFT JOIN mate m ON m.n = j.n
 ORDER BY j.n
 $$;
 COMMENT ON FUNCTION tapmig.green(text[], text[], jsonb, interval, text) IS
