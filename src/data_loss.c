@@ -230,6 +230,8 @@ data_loss_begin_statement(DataLoss *loss)
 {
 	List	   *outer = loss->pending;
 
+	if (outer != NIL)
+		loss->waiting++;
 	loss->pending = NIL;
 	loss->spent_ms = 0;
 	loss->depth++;
@@ -241,7 +243,10 @@ static void
 data_loss_end_statement(DataLoss *loss, List *outer)
 {
 	loss->pending = outer;
-	if (--loss->depth == 0)
+	loss->depth--;
+	if (outer != NIL)
+		loss->waiting--;
+	else if (loss->waiting == 0)
 		MemoryContextReset(loss->statement);
 }
 
@@ -604,7 +609,7 @@ data_loss_begin(DataLoss *loss, bool anew)
 	ListCell   *lc;
 
 	loss->pending = NIL;
-	loss->depth = 0;
+	loss->depth = loss->waiting = 0;
 	MemoryContextReset(loss->statement);
 	loss->said = list_concat(loss->said, loss->said_now);
 	loss->said_now = NIL;

@@ -76,6 +76,7 @@ struct DataLoss
 	HTAB	   *created;		/* tables and columns that the script has made */
 	List	   *pending;		/* DataLossObject: of the statement under way */
 	int			depth;			/* of utility statements under way */
+	int			waiting;		/* of these: have noted something that is not yet said */
 	double		spent_ms;		/* looking at rows, for the statement under way */
 	List	   *said;			/* C strings: what earlier tries have warned of */
 	List	   *said_now;

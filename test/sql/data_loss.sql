@@ -163,6 +163,24 @@ SET tapmig.data_loss = allow;
 SELECT tapmig.apply('23', E'-- tapmig: loses=nothing, approved-by=me\nDROP TABLE agents2');
 SELECT version, directives -> 'loses' AS loses FROM tapmig.schema_migrations WHERE track = 'data_loss' AND directives ? 'loses' ORDER BY tapmig.version_key(version);
 
+-- What is said of a statement within another one is not kept to the end of that.
+CREATE TABLE looped (memory bigint);
+INSERT INTO looped VALUES (0);
+SET tapmig.data_loss = warn;
+SET client_min_messages = error;
+SELECT tapmig.apply('24', $$
+DO $do$
+BEGIN
+	FOR i IN 1 .. 500 LOOP
+		TRUNCATE looped;
+		INSERT INTO looped SELECT total_bytes FROM pg_backend_memory_contexts WHERE name = 'tapmig data loss of a statement';
+	END LOOP;
+END $do$;
+$$);
+SET client_min_messages = warning;
+SELECT memory BETWEEN 1 AND 32768 AS bounded FROM looped;
+DROP TABLE looped;
+
 -- The watch ends with the script.
 SET tapmig.data_loss = error;
 DROP TABLE head, line;
