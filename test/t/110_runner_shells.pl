@@ -96,6 +96,31 @@ for my $shell (sort keys %shells)
 }
 cmp_ok($tried, '>', 0, 'a shell was tried');
 
+# Busybox with its own programs, which read ahead, and write, in their own way
+SKIP:
+{
+	my %applet = map { $_ => 1 } split ' ', `busybox --list 2>/dev/null`;
+	my $busybox = $applet{awk} && (grep { -x } map { "$_/busybox" } split /:/, $ENV{PATH})[0];
+	skip 'no busybox with an awk', 4 unless $busybox;
+	my $place    = scratch_dir();
+	my $database = tapmig_database($node, 'applets');
+
+	symlink $busybox, "$place/$_" or die for grep { $applet{$_} } qw(awk cat cp find grep head mkfifo mktemp mv od rm sed sha256sum sort tr wc xargs);
+	my $wrapper = write_file("$place/tapmig", "#!/bin/sh\nexec busybox sh '$bin' \"\$@\"\n");
+	chmod 0755, $wrapper;
+	my $dir = scratch_dir();
+	write_file(sprintf("$dir/%03d_t.sql", $_), "SELECT $_;\n") for 1 .. 300;
+	write_file("$dir/301_n.sql", "DO \$\$BEGIN RAISE NOTICE 'hello'; END\$\$;\nSELECT 1 / 0;\n");
+	my %opt = (dbname => $database, env => { TAPMIG_BIN => $wrapper, PATH => "$place:$ENV{PATH}" });
+	my ($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], %opt);
+	is($exit, 1, "busybox's programs: up") or diag $err;
+	is($out =~ s/ \(\d+ ms\)//gr, join('', map { sprintf "applied %03d_t\n", $_ } 1 .. 300), 'what is applied');
+	like($err, qr/\Atapmig: 301_n: NOTICE:  hello\ntapmig: 301_n: ERROR:  division by zero\n.*\(SQLSTATE 22012\)\n\z/s, 'what is not');
+	unlink "$dir/301_n.sql";
+	($exit, $out, $err) = run_tapmig($node, [ 'up', '--dir', $dir ], %opt);
+	is("$exit|$out|$err", '0||', 'nothing to do');
+}
+
 SKIP:
 {
 	skip 'no shellcheck', 1 if system('command -v shellcheck >/dev/null') != 0;
