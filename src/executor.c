@@ -14,8 +14,7 @@
  * script's own, they stay for the next step. Nothing here begins or ends a
  * transaction, but for what a statement that runs alone does itself. The flag that
  * a script is running, and what RESET gives lock_timeout, are put back on every
- * way out; which transaction one has run
- * in goes with that transaction.
+ * way out; which transaction one has run in goes with that transaction.
  */
 #include "postgres.h"
 

@@ -19,9 +19,9 @@
  * the environment where a connection names none; or by making the slot that the
  * statement asks for, whose name was free on this cluster before. Everybody may call
  * himself as he likes, and see how others do: until the worker makes a connection
- * nobody can know its name, so that no other session ends what waits for it. It waits for us
- * when it, or a transaction that it waits for, wants a lock that this process
- * holds.
+ * nobody can know its name, so that no other session ends what waits for it. The
+ * peer waits for us when it, or a transaction that it waits for, wants a lock that
+ * this process holds.
  *
  * It is the peer that is cancelled, unless it is idle: it says so to the worker,
  * whose statement fails by that. One that is no peer can so be cancelled by mistake
