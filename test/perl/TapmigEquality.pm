@@ -258,12 +258,16 @@ sub _fresh
 }
 
 # The dump, with the rows of each table in one order: a table that is read in its
-# physical order differs by what vacuum and HOT made room for.
+# physical order differs by what vacuum and HOT made room for. A client is gone
+# before its backend has dropped its temporary tables, and what depends on them.
 sub _dump
 {
 	my ($node) = @_;
 	my ($out, $err) = ('', '');
 
+	wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '$database'"
+		  . " AND backend_type !~ '^(autovacuum|logical replication) '", timeout => 60)
+	  or die "a session of the script does not end\n";
 	local %ENV = $node->_get_env();
 	IPC::Run::run([ 'pg_dump', '-N', 'tapmig', $database ], '>', \$out, '2>', \$err);
 	my $globals = '';

@@ -86,17 +86,20 @@ BEGIN; INSERT INTO kept VALUES (3); SAVEPOINT s; ROLLBACK TO s; COMMIT;
 BEGIN; INSERT INTO kept VALUES (4); COMMIT;
 CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END;
 CREATE TABLE differs AS SELECT clock_timestamp() AS at, 1 AS same;
+CREATE TEMP TABLE gone (i int);
+CREATE DOMAIN goes_along AS gone[];
+DO $$ BEGIN FOR i IN 1 .. 500 LOOP EXECUTE format('CREATE TEMP TABLE gone_%s (t text UNIQUE)', i); END LOOP; END $$;
 END
 my $self = equality($nodes[0], 'base_empty', script_pieces($example, {}), env => \%env);
 is(join('|', map { $_->[1] } @{ $self->{left} }), 'ERROR:  relation "kept" already exists', 'what fails in psql is left out');
-is("$self->{kept} of $self->{pieces} of $self->{all}", '8 of 9 of 14', 'and nothing else');
+is("$self->{kept} of $self->{pieces} of $self->{all}", '11 of 12 of 17', 'and nothing else');
 is(join('', map { substr $_, 0, 1 } @{ $self->{differs} }), '<>', 'a difference is seen') or diag @{ $self->{differs} };
 is($self->{error}, '', 'no error of tapmig');
 is($self->{steps}, 3, 'its block of BEGIN and COMMIT makes three steps of it');
 $self = equality($nodes[0], 'base_empty', script_pieces($example, {}), env => \%env, split => 2);
-is("$self->{kept} in $self->{steps}, @{[ map { substr $_, 0, 1 } @{ $self->{differs} } ]}", '8 in 8, < >', 'the same, cut into more steps');
+is("$self->{kept} in $self->{steps}, @{[ map { substr $_, 0, 1 } @{ $self->{differs} } ]}", '11 in 11, < >', 'the same, cut into more steps');
 $self = equality($nodes[0], 'base_empty', script_pieces($example, {}), env => \%env, cut => 1);
-is("$self->{kept} of $self->{pieces} in $self->{steps}, @{ $self->{differs} }", '1 of 9 in 0, ', 'cut at what fails in psql: one transaction');
+is("$self->{kept} of $self->{pieces} in $self->{steps}, @{ $self->{differs} }", '1 of 12 in 0, ', 'cut at what fails in psql: one transaction');
 $self = equality($nodes[0], 'base_empty', script_pieces("CREATE TABLE a ();\nBEGIN;\nCREATE TABLE b ();\n", {}), env => \%env);
 is(join('|', map { "$_->[0]: $_->[1]" } @{ $self->{one} }), '', 'a transaction without an end is taken apart');
 
