@@ -25,7 +25,6 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -51,13 +50,13 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
 #include "data_loss_internal.h"
+#include "trial.h"
 
 /* How one column's change is tried on a row. */
 typedef struct DataLossChange
@@ -471,65 +470,47 @@ data_loss_try_row(TupleTableSlot *slot, void *arg)
 	return lost;
 }
 
-/* Tries the change of a column; what it loses is in *probe. */
-static void
-data_loss_try(DataLoss *loss, Relation relation, AlterTableCmd *command, const char *text,
-			  DataLossChange *change, DataLossProbe *probe)
+/* What is tried: the change of a column; what it loses is in *probe. */
+typedef struct DataLossTrial
 {
-	Node	   *value = data_loss_new_value(relation, change->column, command, text);
+	DataLoss   *loss;
+	Relation	relation;
+	AlterTableCmd *command;
+	const char *text;
+	DataLossChange change;
+	DataLossProbe *probe;
+} DataLossTrial;
+
+static void
+data_loss_try(void *arg)
+{
+	DataLossTrial *t = arg;
+	Node	   *value = data_loss_new_value(t->relation, t->change.column, t->command, t->text);
 	EState	   *estate;
 
 	if (value == NULL)
 		return;
 	estate = CreateExecutorState();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (data_loss_plan_change(change, relation, value, estate))
-		data_loss_look(loss, relation, true, data_loss_try_row, change, probe);
+	if (data_loss_plan_change(&t->change, t->relation, value, estate))
+		data_loss_look(t->loss, t->relation, true, data_loss_try_row, &t->change, t->probe);
 	PopActiveSnapshot();
 	FreeExecutorState(estate);
 }
 
-/*
- * The same in a subtransaction that leaves nothing behind. Errors: interrupts, and
- * what ends a session or runs out.
- */
+/* Errors: interrupts, and what ends a session or runs out. */
 static void
 data_loss_try_safely(DataLoss *loss, Relation relation, AlterTableCmd *command,
 					 const char *text, AttrNumber column, DataLossProbe *probe)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	DataLossChange *change = palloc0(sizeof(DataLossChange));
+	DataLossTrial t = {.loss = loss, .relation = relation, .command = command, .text = text, .probe = probe};
 
-	change->column = column;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		data_loss_try(loss, relation, command, text, change, probe);
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-		int			category;
-
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
-		if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-
-		/* What was had cannot be had back. */
-		memset(probe, 0, sizeof(DataLossProbe));
-		probe->lost = change->in_differs;
-		FreeErrorData(edata);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	t.change.column = column;
+	if (trial_run(data_loss_try, &t, false))
+		return;
+	/* What was had cannot be had back. */
+	memset(probe, 0, sizeof(DataLossProbe));
+	probe->lost = t.change.in_differs;
 }
 
 static void

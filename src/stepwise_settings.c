@@ -9,46 +9,26 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 
 #include "session_settings.h"
 #include "stepwise_internal.h"
+#include "trial.h"
 
-/* What a statement says; a SET that is refused now says nothing. */
-static void
-stepwise_replay(Stepwise *s, int index)
+typedef struct StepwiseReplay
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Stepwise   *s;
+	int			index;
+} StepwiseReplay;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		session_settings_replay(stepwise_parse(s, index)->stmt);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *edata;
-		int			category;
+static void
+stepwise_replay(void *arg)
+{
+	StepwiseReplay *replay = arg;
 
-		MemoryContextSwitchTo(context);
-		edata = CopyErrorData();
-		category = ERRCODE_TO_CATEGORY(edata->sqlerrcode);
-		if (category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_INSUFFICIENT_RESOURCES)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		FreeErrorData(edata);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	session_settings_replay(stepwise_parse(replay->s, replay->index)->stmt);
 }
 
 static bool
@@ -97,8 +77,11 @@ stepwise_resume_settings(Stepwise *s, const char *user)
 	for (int i = 0; i < s->request->script->n_statements &&
 		 s->shape->statements[i].step <= s->progress.steps_done; i++)
 	{
+		StepwiseReplay replay = {s, i};
+
+		/* A SET that is refused now says nothing. */
 		if (stepwise_may_say(&s->shape->statements[i]))
-			stepwise_replay(s, i);
+			(void) trial_run(stepwise_replay, &replay, true);
 	}
 	said = session_settings_changes(baseline);
 	AtEOXact_GUC(false, nest);
