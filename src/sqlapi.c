@@ -78,12 +78,17 @@ sqlapi_script(FunctionCallInfo fcinfo, int n, bool required)
 	return PG_ARGISNULL(n) ? NULL : PG_GETARG_TEXT_PP(n);
 }
 
-/* Whether a procedure is called where it may commit. */
+/*
+ * Whether a procedure is called where it may commit. In a pipeline of the extended
+ * protocol what came before it is not committed yet, which only 18 takes for a
+ * transaction block; PreventInTransactionBlock() looks at the same flag.
+ */
 static bool
 sqlapi_is_top_level(FunctionCallInfo fcinfo)
 {
 	return fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-		!castNode(CallContext, fcinfo->context)->atomic && !IsSubTransaction();
+		!castNode(CallContext, fcinfo->context)->atomic && !IsSubTransaction() &&
+		(MyXactFlags & XACT_FLAGS_PIPELINING) == 0;
 }
 
 static void
@@ -502,7 +507,7 @@ tapmig_wait_for(PG_FUNCTION_ARGS)
 	if (!sqlapi_is_top_level(fcinfo))
 		ereport(ERROR,
 				(errcode(TAPMIG_ERRCODE_WRONG_SHAPE),
-				 errmsg("tapmig.wait_for cannot be called inside a transaction block or a function"),
+				 errmsg("tapmig.wait_for cannot be called inside a transaction block, a function or a pipeline"),
 				 errdetail("It would wait with a snapshot, for which others might be waiting in turn."),
 				 errhint("CALL it at top level, with autocommit on, or use tapmig.is_applied.")));
 
