@@ -76,17 +76,16 @@
 #define COMPAT_BEENTRY_BY_INDEX(i)	pgstat_fetch_stat_local_beentry(i)
 #endif
 
-/* Where a range table entry's required permissions stand; how they are checked. */
+/* Where a range table entry's required permissions stand, and in a plan. */
 #if PG_VERSION_NUM >= 160000
 #define CompatPermissions			RTEPermissionInfo
 #define COMPAT_NSITEM_PERMISSIONS(nsitem)	((nsitem)->p_perminfo)
-#define COMPAT_CHECK_PERMISSIONS(pstate, permissions) \
-	ExecCheckPermissions((pstate)->p_rtable, list_make1(permissions), true)
+#define COMPAT_PLAN_PERMISSIONS(plan, permissions) \
+	((plan)->permInfos = list_make1(permissions))
 #else
 #define CompatPermissions			RangeTblEntry
 #define COMPAT_NSITEM_PERMISSIONS(nsitem)	((nsitem)->p_rte)
-#define COMPAT_CHECK_PERMISSIONS(pstate, permissions) \
-	ExecCheckRTPerms((pstate)->p_rtable, true)
+#define COMPAT_PLAN_PERMISSIONS(plan, permissions)	((void) (permissions))
 #endif
 
 /* The arguments of ExecutorCheckPerms_hook; needs parser/parse_relation.h. */

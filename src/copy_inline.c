@@ -5,14 +5,15 @@
  * The data go through COPY's own reader by BeginCopyFrom()'s data callback, so
  * that options, types, triggers and error messages are COPY's own.  What
  * DoCopy() checks before it can't be called for anything but the client's
- * connection or a file, so the same checks, in the same order, are made here.
+ * connection or a file, so the same checks are made here.
  *
  * Works in the caller's transaction, under the snapshot that the caller made
  * active.  The callback has no argument of its own: what it reads from stands
  * in a static pointer, which a call sets and puts back, also on an error.
  *
  * ProcessUtility() isn't passed through, so a ProcessUtility_hook doesn't see
- * the statement; the executor's hook for permission checks does.
+ * the statement. The executor's hooks see an INSERT: those that look at the rights
+ * expect that one of the others has seen the statement (pgaudit's would crash).
  */
 #include "postgres.h"
 
@@ -180,6 +181,39 @@ copy_inline_options(ParseState *pstate, List *options, bool *csv)
 							   -1));
 }
 
+/*
+ * Begins a statement of the executor that has a plan of nothing; it checks the
+ * rights. To be ended by copy_inline_executor_end().
+ */
+static QueryDesc *
+copy_inline_executor_start(ParseState *pstate, CompatPermissions *permissions)
+{
+	PlannedStmt *plan = makeNode(PlannedStmt);
+	QueryDesc  *query;
+
+	plan->commandType = CMD_INSERT;
+	plan->canSetTag = true;
+	plan->planTree = (Plan *) makeNode(Result);
+	plan->rtable = pstate->p_rtable;
+	COMPAT_PLAN_PERMISSIONS(plan, permissions);
+	plan->stmt_location = -1;
+	/* A registered snapshot would be in the way of COPY FREEZE. */
+	query = CreateQueryDesc(plan, pstate->p_sourcetext, InvalidSnapshot, InvalidSnapshot,
+							None_Receiver, NULL, NULL, 0);
+	/* COPY queues and fires its triggers itself. */
+	ExecutorStart(query, EXEC_FLAG_SKIP_TRIGGERS);
+	return query;
+}
+
+static void
+copy_inline_executor_end(QueryDesc *query, uint64 rows)
+{
+	query->estate->es_processed = rows;
+	ExecutorFinish(query);
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+}
+
 /* The copying itself, behind all checks. */
 static uint64
 copy_inline_feed(ParseState *pstate, Relation rel, Node *where, List *columns,
@@ -234,6 +268,7 @@ copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
 	ListCell   *cell;
 	bool		csv;
 	uint64		rows;
+	QueryDesc  *executor;
 
 	if (!stmt->is_from || stmt->filename != NULL || stmt->relation == NULL)
 		elog(ERROR, "not a COPY FROM stdin");
@@ -260,7 +295,11 @@ copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
 			bms_add_member(permissions->insertedCols,
 						   lfirst_int(cell) - FirstLowInvalidHeapAttributeNumber);
 	}
-	COMPAT_CHECK_PERMISSIONS(pstate, permissions);
+
+	/* The executor would call it an INSERT. */
+	if (XactReadOnly && !rel->rd_islocaltemp)
+		PreventCommandIfReadOnly("COPY FROM");
+	executor = copy_inline_executor_start(pstate, permissions);
 
 	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
@@ -268,14 +307,12 @@ copy_inline(CopyStmt *stmt, const char *query, const char *data, size_t len)
 				 errmsg("COPY FROM not supported with row-level security"),
 				 errhint("Use INSERT statements instead.")));
 
-	if (XactReadOnly && !rel->rd_islocaltemp)
-		PreventCommandIfReadOnly("COPY FROM");
-
 	options = copy_inline_options(pstate, stmt->options, &csv);
 
 	rows = copy_inline_feed(pstate, rel, where, stmt->attlist, options, csv,
 							data, len);
 
+	copy_inline_executor_end(executor, rows);
 	table_close(rel, NoLock);
 	free_parsestate(pstate);
 	return rows;
