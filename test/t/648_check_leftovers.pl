@@ -56,6 +56,12 @@ is(sql_value($node, $listed), join(' ', sort @kept[ 0 .. 3 ]),
 	'drops what an old one has left; not what is young, in use or named otherwise');
 $user->close;
 
+# A role without time
+$node->safe_psql('postgres', 'CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET statement_timeout = 1');
+($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { PGUSER => 'hasty' });
+is("$exit|$out|$err", '0||', 'check with a statement_timeout');
+is(sql_value($node, "SELECT count(*) FROM pg_database WHERE datname ~ '^tapmig_check_' AND substr(datname, 14, 14) > '$hour'"), 0, 'drops its database');
+
 # One that is killed, its psql too, leaves a database with such a name.
 write_file("$dir/002_sleep.sql", "SELECT pg_sleep(600);\n");
 my $runner = start_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { TMPDIR => $tmp });

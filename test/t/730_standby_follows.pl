@@ -169,7 +169,22 @@ like(runner($standby, 'up', '--json')->{out}, qr/"sqlstate" : "25006", .*"exit" 
 # A session that only reads, on the primary
 my ($exit, undef, $err) = run_tapmig($primary, [ 'up', '--dir', $dir ], env => { PGOPTIONS => '-c default_transaction_read_only=on' });
 is($exit, 3, 'up in a read-only session');
-like($err, qr/^tapmig: nothing of 004_more or after it was applied: this session is read-only; /m, 'it says so');
+like($err, qr/^tapmig: nothing of 004_more or after it was applied: this session is read-only \(SQLSTATE 25006\)$/m, 'it says so');
+my $writer = qr/^HINT:  .*: PGOPTIONS='(-c default_transaction_read_only=off)' tapmig (\w+)\.$/m;
+like($err, $writer, 'and how it writes');
+($exit, undef, $err) = run_tapmig($primary, [ 'check', '--dir', $dir, '--out', fixture('lint_rules.tsv') ], env => { PGOPTIONS => '-c default_transaction_read_only=on' });
+is($exit, 3, 'check in a read-only session');
+like($err, qr/this session is read-only \(SQLSTATE 25006\)$/m, 'says so');
+like($err, $writer, 'and how it writes');
+$primary->safe_psql('postgres', 'CREATE ROLE reader LOGIN SUPERUSER; ALTER ROLE reader SET default_transaction_read_only = on');
+$primary->safe_psql('postgres', 'CREATE DATABASE reads');
+$primary->safe_psql('reads', 'CREATE EXTENSION tapmig');
+my $one = migrations_dir({ '001_t.sql' => 'CREATE TABLE t ();' });
+my @reader = ([ 'up', '--dir', $one ], dbname => 'reads', env => { PGUSER => 'reader' });
+is((run_tapmig($primary, @reader))[0], 3, 'a role that only reads');
+my ($options) = $err =~ $writer;
+$reader[4]{PGOPTIONS} = $options;
+is((run_tapmig($primary, @reader))[0], 0, 'with these options it writes');
 # A script that is, is to be corrected
 write_file("$dir/004_more.sql", "BEGIN READ ONLY;\nCREATE TABLE never ();\nCOMMIT;\n");
 $r = runner($primary, 'up');
