@@ -56,11 +56,24 @@ is(sql_value($node, $listed), join(' ', sort @kept[ 0 .. 3 ]),
 	'drops what an old one has left; not what is young, in use or named otherwise');
 $user->close;
 
-# A role without time
-$node->safe_psql('postgres', 'CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET statement_timeout = 1');
-($exit, $out, $err) = run_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { PGUSER => 'hasty' });
-is("$exit|$out|$err", '0||', 'check with a statement_timeout');
-is(sql_value($node, "SELECT count(*) FROM pg_database WHERE datname ~ '^tapmig_check_' AND substr(datname, 14, 14) > '$hour'"), 0, 'drops its database');
+# A role whose statements may not take long, and a DROP DATABASE that does
+$node->safe_psql('postgres', q{CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET statement_timeout = '200ms'});
+write_file("$dir/002_gate.sql", "ALTER ROLE hasty CONNECTION LIMIT 9;\n");
+my ($gate, $brake) = map { session($node) } 1 .. 2;
+$gate->try('BEGIN; LOCK TABLE pg_authid IN SHARE MODE');
+my $hasty = start_tapmig($node, [ 'check', '--dir', $dir ], dbname => 'dev', env => { PGUSER => 'hasty' });
+ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'pg_authid'::regclass AND NOT granted)"), 'check is under way');
+$brake->try('BEGIN; LOCK TABLE pg_database IN SHARE MODE');
+$gate->try('COMMIT');
+my $dropping = "FROM pg_stat_activity WHERE query LIKE 'DROP DATABASE%' AND state = 'active'";
+ok(wait_until($node, "SELECT EXISTS (SELECT $dropping AND wait_event_type = 'Lock')"), 'it drops its database');
+ok(wait_until($node, "SELECT NOT EXISTS (SELECT $dropping AND now() - query_start < '400ms')"), 'for longer than it may');
+$brake->try('COMMIT');
+($exit, $out, $err) = $hasty->finish(60);
+unlike($err, qr/timeout|still there/, 'no timeout ends it');
+is(sql_value($node, "SELECT count(*) FROM pg_database WHERE datname ~ '^tapmig_check_' AND substr(datname, 14, 14) > '$hour'"), 0, 'the database is gone');
+unlink "$dir/002_gate.sql";
+$_->close for $gate, $brake;
 
 # One that is killed, its psql too, leaves a database with such a name.
 write_file("$dir/002_sleep.sql", "SELECT pg_sleep(600);\n");
