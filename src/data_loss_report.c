@@ -62,13 +62,17 @@ data_loss_ancestors(Oid relation)
 	return ancestors;
 }
 
-/* A file's name for an export: what a shell and psql's quotes leave alone. */
+/*
+ * A file's name for an export: what a shell and psql's quotes leave alone. With the
+ * schema where the table's name has it: tables of one name go to files of their own.
+ */
 static char *
-data_loss_file(const DataLossObject *object)
+data_loss_file(const DataLossObject *object, bool with_schema)
 {
-	char	   *file = object->column ?
-		psprintf("%s_%s.csv", object->name.table, object->column) :
-		psprintf("%s.csv", object->name.table);
+	char	   *file = psprintf("%s%s%s%s%s.csv",
+								with_schema ? object->name.schema : "", with_schema ? "_" : "",
+								object->name.table,
+								object->column ? "_" : "", object->column ? object->column : "");
 
 	for (char *p = file; *p != '\0'; p++)
 	{
@@ -84,7 +88,7 @@ data_loss_file(const DataLossObject *object)
  */
 static char *
 data_loss_export(Relation relation, AttrNumber column, const DataLossObject *object,
-				 const char *table)
+				 const char *table, bool with_schema)
 {
 	StringInfoData line;
 	Oid			constraint;
@@ -112,7 +116,7 @@ data_loss_export(Relation relation, AttrNumber column, const DataLossObject *obj
 		else
 			appendStringInfoString(&line, quote_identifier(object->column));
 	}
-	appendStringInfo(&line, " FROM %s) TO '%s' CSV HEADER", table, data_loss_file(object));
+	appendStringInfo(&line, " FROM %s) TO '%s' CSV HEADER", table, data_loss_file(object, with_schema));
 
 	/* Pasted, what stands behind a line end could be another command of psql's. */
 	for (const char *p = line.data; *p != '\0'; p++)
@@ -131,6 +135,7 @@ void
 data_loss_name(Relation relation, AttrNumber column, DataLossObject *object)
 {
 	char	   *table;
+	bool		with_schema;
 
 	object->name.relation = RelationGetRelid(relation);
 	object->name.schema = get_namespace_name(RelationGetNamespace(relation));
@@ -140,14 +145,15 @@ data_loss_name(Relation relation, AttrNumber column, DataLossObject *object)
 													   column - 1)->attname));
 
 	/* As it is called from a session with the default search_path. */
-	if (strcmp(object->name.schema, "public") == 0 &&
-		RelationIsVisible(object->name.relation))
+	with_schema = strcmp(object->name.schema, "public") != 0 ||
+		!RelationIsVisible(object->name.relation);
+	if (!with_schema)
 		table = pstrdup(quote_identifier(object->name.table));
 	else
 		table = quote_qualified_identifier(object->name.schema, object->name.table);
 	object->shown = column > 0 ?
 		psprintf("%s.%s", table, quote_identifier(object->column)) : table;
-	object->export = data_loss_export(relation, column, object, table);
+	object->export = data_loss_export(relation, column, object, table, with_schema);
 	object->ancestors = data_loss_ancestors(object->name.relation);
 }
 

@@ -181,6 +181,13 @@ SET client_min_messages = warning;
 SELECT memory BETWEEN 1 AND 32768 AS bounded FROM looped;
 DROP TABLE looped;
 
+-- Tables of one name are saved to files of their own.
+CREATE TABLE twin AS SELECT 1 AS i;
+CREATE TABLE data_loss_other.twin AS SELECT 2 AS i;
+SET tapmig.data_loss = error;
+SELECT tapmig.apply('99', 'DROP TABLE twin, data_loss_other.twin');
+DROP TABLE twin, data_loss_other.twin;
+
 -- The watch ends with the script.
 SET tapmig.data_loss = error;
 DROP TABLE head, line;
