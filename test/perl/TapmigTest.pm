@@ -41,6 +41,10 @@
 #								-> sql_try of tapmig.apply / CALL tapmig.run; also
 #		options source => label, track => name.
 # is_error($r, $sqlstate, $like, $name)	one test: that code, and a message like $like.
+# has_waited($text, $ms, $since, $name)	one test: this message of a lock says
+#		"waited N ms": so many at least, less than the default of
+#		tapmig.lock_timeout, and no more than what is gone by since that time
+#		(Time::HiRes), whatever a busy machine adds.
 # quoted($text)					-> an SQL string literal.
 #
 # SESSIONS, for what two of them do to each other
@@ -104,7 +108,7 @@ use Test::More;
 
 our @EXPORT = qw(
   tapmig_node tapmig_database
-  sql_try sql_error sql_value apply run is_error quoted
+  sql_try sql_error sql_value apply run is_error has_waited quoted
   session
   wait_until wait_blocked wait_event wait_gone
   run_tapmig start_tapmig migrations_dir write_file read_file sha256_file
@@ -209,6 +213,21 @@ sub is_error
 	  : "got $result->{sqlstate}: $result->{message}\n  wanted $sqlstate"
 	  . (defined $like ? " like $like" : '');
 	return $good;
+}
+
+sub has_waited
+{
+	my ($text, $ms, $since, $name) = @_;
+	my $gone = (Time::HiRes::time() - $since) * 1000;
+	my ($n, $unit) = ($text // '') =~ /\bwaited ([\d.]+) (ms|s)\b/;
+	my $waited = defined $n ? $n * ($unit eq 's' ? 1000 : 1) : -1;
+	# Seconds are said with one digit.
+	my $most = $gone < 4900 ? $gone + 50 : 4999;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($waited >= $ms && $waited <= $most, $name)
+	  or diag("wanted a wait of $ms to $most ms, got: " . ($text // 'no message'));
+	return;
 }
 
 sub quoted
