@@ -38,8 +38,11 @@ for my $name (sort keys %script)
 	my $c = $client{$name} = { out => '', err => scratch_dir() . '/err' };
 	my $sql = "CALL tapmig.run('1', " . quoted($script{$name}) . ", track => '$name')";
 
-	local %ENV = $node->_get_env(PGDATABASE => 'postgres', PGAPPNAME => "client $name");
-	$c->{h} = IPC::Run::start([ 'psql', '-XqAt', '-c', $sql ], '<', '/dev/null', '>', \$c->{out}, '2>', $c->{err}, IPC::Run::timeout(300));
+	# For psql alone: a session of the test's of that name would be taken for it.
+	{
+		local %ENV = $node->_get_env(PGDATABASE => 'postgres', PGAPPNAME => "client $name");
+		$c->{h} = IPC::Run::start([ 'psql', '-XqAt', '-c', $sql ], '<', '/dev/null', '>', \$c->{out}, '2>', $c->{err}, IPC::Run::timeout(300));
+	}
 	ok(wait_until($node, "SELECT EXISTS (SELECT FROM tapmig.attempts WHERE track = '$name')"), "$name: the worker is there");
 	$c->{h}->signal('STOP');
 }
