@@ -40,13 +40,15 @@ sub waits_to_try_again
 	my $blocker = blocker();
 	my $run     = session($node, options => $fast);
 	my $pid     = $blocker->pid;
+	my $began   = time;
 	start_run($run, '10_step', "CREATE INDEX CONCURRENTLY u10 ON u (a);\nINSERT INTO seen VALUES ('10');\nALTER TABLE t ADD b int;\n");
 	ok(waits_to_try_again('10_step'), 'a step: the worker pauses');
 	ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity a WHERE $a_worker AND query LIKE '%10_step: waits to try again' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND locktype NOT IN ('virtualxid', 'advisory')))"), 'a step: it has the migration lock and nothing else');
 	$blocker->try('COMMIT');
 	my $r = $run->finish;
 	is($r->{value}, 'applied', 'a step: applied when the blocker has gone');
-	like((notices($r))[0], qr/migration 10_step waited 2\d\d ms for ACCESS EXCLUSIVE on t and was rolled back; try 2 of 11.*Process $pid /s, 'a step: the caller is told who was in the way');
+	like((notices($r))[0], qr/migration 10_step waited [\d.]+ m?s for ACCESS EXCLUSIVE on t and was rolled back; try 2 of 11.*Process $pid /s, 'a step: the caller is told who was in the way');
+	has_waited((notices($r))[0], 200, $began, 'a step: and for how long');
 	is(sql_value($node, "SELECT count(*) FROM seen WHERE what = '10'"), 1, 'a step: it ran once');
 	is(attempts($node, 10), 'applied', 'a step: one attempt');
 }
@@ -55,8 +57,10 @@ sub waits_to_try_again
 {
 	my $blocker = blocker();
 	my $script  = "VACUUM u;\nINSERT INTO seen VALUES ('11');\nALTER TABLE t ADD c int;\n";
+	my $began   = time;
 	my $r = run($node, '11_step', $script, options => "$fast -c tapmig.lock_retries=1");
-	is_error($r, 'TM005', qr/^migration 11_step is blocked: it waited 2\d\d ms for ACCESS EXCLUSIVE on t$/, 'TM005 at the end');
+	is_error($r, 'TM005', qr/^migration 11_step is blocked: it waited [\d.]+ m?s for ACCESS EXCLUSIVE on t$/, 'TM005 at the end');
+	has_waited($r->{message}, 200, $began, 'with how long it waited');
 	like($r->{hint}, qr/^It was tried 2 times.* 1 of its 2 steps are done, and stay: run it again to go on with step 2\.$/, 'what is done is said');
 	like($r->{context}, qr/statement 3 of 3, line 3: ALTER TABLE t/, 'and where');
 	is(attempt($node, 11)->{sqlstate}, 'TM005', 'the attempt is recorded');
@@ -69,15 +73,15 @@ sub waits_to_try_again
 # what the script SETs of it stays the script's.
 {
 	my @blockers = map { blocker("SELECT * FROM $_") } qw(t u);
-	my $run      = session($node, options => '-c tapmig.lock_timeout=1s -c tapmig.lock_retries=0');
+	my $run      = session($node, options => '-c tapmig.lock_timeout=4s -c tapmig.lock_retries=0');
 	my $reader   = session($node);
 	start_run($run, '12_budget', "VACUUM v;\nALTER TABLE t ADD d int;\nALTER TABLE u ADD d int;\n");
 	ok(wait_blocked($node, worker_pid($node)), 'the worker waits for a first table');
 	my $began = time;
 	$reader->start('SELECT * FROM t');
-	$blockers[0]->start('SELECT pg_sleep(0.8); COMMIT');
+	$blockers[0]->start('SELECT pg_sleep(2.4); COMMIT');
 	$reader->finish;
-	cmp_ok(time - $began, '<', 1.7, 'a reader waits for no longer than lock_timeout');
+	cmp_ok(time - $began, '<', 5.6, 'a reader waits for no longer than lock_timeout');
 	is_error($run->finish, 'TM005', qr/ on u$/, 'the second wait is cut short');
 	$_->close for @blockers;
 
@@ -112,17 +116,21 @@ SQL
 {
 	my $blocker = blocker();
 	my $run     = session($node, options => $fast);
+	my $began   = time;
 	start_run($run, '14_full', "VACUUM FULL t;\n");
 	ok(waits_to_try_again('14_full'), 'VACUUM FULL: the worker pauses');
 	$blocker->try('COMMIT');
 	my $r = $run->finish;
 	is($r->{value}, 'applied', 'VACUUM FULL: applied when the blocker has gone');
-	like((notices($r))[0], qr/waited 2\d\d ms for ACCESS EXCLUSIVE on t and.*Process ${\ $blocker->pid } /s, 'VACUUM FULL: it says who was in the way');
+	like((notices($r))[0], qr/waited [\d.]+ m?s for ACCESS EXCLUSIVE on t and.*Process ${\ $blocker->pid } /s, 'VACUUM FULL: it says who was in the way');
+	has_waited((notices($r))[0], 200, $began, 'VACUUM FULL: and for how long');
 }
 {
 	my $blocker = blocker();
+	my $began   = time;
 	my $r = run($node, '15_do', "DO 'BEGIN INSERT INTO seen VALUES (15); COMMIT; LOCK TABLE t; END';\n", options => $fast);
-	is_error($r, 'TM005', qr/^migration 15_do is blocked: it waited 2\d\d ms for ACCESS EXCLUSIVE on t$/, 'a block that has committed is not tried again');
+	is_error($r, 'TM005', qr/^migration 15_do is blocked: it waited [\d.]+ m?s for ACCESS EXCLUSIVE on t$/, 'a block that has committed is not tried again');
+	has_waited($r->{message}, 200, $began, 'with how long it waited');
 	is(scalar(notices($r)), 0, 'nor is it said so');
 	is(sql_value($node, "SELECT count(*) FROM seen WHERE what = '15'"), 1, 'what it has committed stays');
 	like($r->{hint}, qr/^What it had committed by then stays/, 'which is said');
@@ -163,7 +171,7 @@ SQL
 # again is the word that it is done, and not the statement.
 my %alone = (
 	'a build' => "CREATE INDEX CONCURRENTLY ledger_idx ON u (a);\n",
-	'a block' => "DO 'BEGIN INSERT INTO seen VALUES (''ledger''); COMMIT; PERFORM pg_advisory_xact_lock(4714); END';\n",
+	'a block' => "DO 'BEGIN INSERT INTO seen VALUES (''ledger''); COMMIT; SET LOCAL lock_timeout = 0; PERFORM pg_advisory_xact_lock(4714); END';\n",
 );
 my $version = 20;
 for my $what (sort keys %alone)
