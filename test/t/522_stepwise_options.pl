@@ -10,7 +10,7 @@ use Test::More;
 my $node = tapmig_node('main');
 
 sql_try($node, $_)
-  for 'CREATE TABLE seen (what text)',
+  for 'CREATE TABLE seen (what text, n serial)',
   'CREATE TABLE parent (i int PRIMARY KEY)',
   'CREATE TABLE child (i int REFERENCES parent DEFERRABLE INITIALLY DEFERRED)',
   'CREATE DATABASE other', "ALTER DATABASE postgres SET work_mem = '9MB'";
@@ -51,7 +51,7 @@ my $session = session($node);
 $session->try("SET work_mem = '8MB'");
 $session->try("CALL tapmig.run('4', E'VACUUM seen;\\nINSERT INTO seen SELECT current_setting(''work_mem'');\\nRESET work_mem;\\nINSERT INTO seen SELECT current_setting(''work_mem'');')");
 $session->close;
-is(sql_value($node, "SELECT string_agg(what, ',') FROM seen"), '9MB,9MB,8MB,9MB',
+is(sql_value($node, "SELECT string_agg(what, ',' ORDER BY n) FROM seen"), '9MB,9MB,8MB,9MB',
 	"gives the database's default, as in the session");
 
 my $r = run($node, 5, "VACUUM seen;\nDO \$\$BEGIN COMMIT; INSERT INTO child VALUES (1); END\$\$;\n");
