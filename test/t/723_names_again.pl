@@ -7,7 +7,8 @@ use warnings;
 use TapmigTest;
 use Test::More;
 
-my $node    = tapmig_node('main');
+# Where rows lie is looked at: nobody else's snapshot is to keep old ones.
+my $node    = tapmig_node('main', conf => "autovacuum = off\n");
 my $session = session($node);
 
 sub is_applied_once
