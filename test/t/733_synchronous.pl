@@ -13,11 +13,25 @@ use Test::More;
 my $node = tapmig_node('main', init => [ allows_streaming => 1 ], conf => "autovacuum = off\n");
 $node->safe_psql('postgres', 'CREATE TABLE log (what text)');
 
+# Commits wait from when the checkpointer has read the setting, which is seen by one.
 sub standby_is
 {
 	my ($names) = @_;
 	$node->safe_psql('postgres', $_) for "ALTER SYSTEM SET synchronous_standby_names = '$names'", 'SELECT pg_reload_conf()';
-	return wait_until($node, "SELECT current_setting('synchronous_standby_names') = '$names'");
+	wait_until($node, "SELECT current_setting('synchronous_standby_names') = '$names'") or return 0;
+	return 1 if $names eq '';
+
+	my $probe = session($node);
+	my $waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = @{[ $probe->pid ]} AND wait_event = 'SyncRep')";
+	bounded(60, 'a commit waits', sub {
+		$probe->start(q{SELECT pg_logical_emit_message(true, 'probe', '')}) unless $probe->{sent};
+		return 1 if sql_value($node, $waits) eq 't';
+		$probe->finish unless $probe->busy;
+		return 0;
+	});
+	$probe->cancel;
+	$probe->finish;
+	return 1;
 }
 
 sub waits_for_standby
