@@ -66,15 +66,17 @@ sub checked
 	return $script;
 }
 
-# Time on the server of prod: a zone in which it is about this hour now.
+# Time on the server of prod: a zone in which it is half past this hour now, so that
+# the hour is not over before the block is.
 sub set_hour
 {
 	my ($hour) = @_;
-	my $now = sql_value($node, "SELECT extract(hour FROM now() AT TIME ZONE 'UTC')::int");
-	my $offset = ($hour - $now) % 24;
+	my $now = sql_value($node, "SELECT (extract(epoch FROM now()) / 60)::bigint % 1440");
+	my $offset = ($hour * 60 + 30 - $now) % 1440;
 
-	$offset -= 24 if $offset > 12;
-	$node->safe_psql('postgres', "ALTER DATABASE prod SET timezone TO '" . sprintf('<X>%+03d', -$offset) . "'");
+	$offset -= 1440 if $offset > 720;
+	$node->safe_psql('postgres', "ALTER DATABASE prod SET timezone TO '"
+		  . sprintf('<X>%s%02d:%02d', $offset > 0 ? '-' : '+', int(abs($offset) / 60), abs($offset) % 60) . "'");
 	return;
 }
 
