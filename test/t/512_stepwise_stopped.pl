@@ -62,7 +62,7 @@ stopped('worker_cancel', '003_worker_cancel', 'interrupted', '57014', qr/canceli
 stopped('worker_terminate', '004_worker_terminate', 'interrupted', '57P01', qr/terminating/,
 	sub { sql_try($node, "SELECT pg_terminate_backend($_[1])") });
 stopped('timeout', '005_timeout', 'interrupted', '57014', qr/canceling statement due to statement timeout/,
-	sub { }, options => '-c statement_timeout=3s');
+	sub { }, options => '-c statement_timeout=10s');
 
 # A statement_timeout that the script sets itself is the statement's.
 {

@@ -57,7 +57,7 @@ CREATE TABLE "S".${how}_2 PARTITION OF "S".$parent FOR VALUES FROM (10) TO (20);
 INSERT INTO "S".$parent VALUES (1), (11);
 SQL
 	my $reader  = reader("\"S\".$parent");
-	my $session = session($node, $how eq 'timeout' ? (options => '-c statement_timeout=3s') : ());
+	my $session = session($node, $how eq 'timeout' ? (options => '-c statement_timeout=10s') : ());
 	start_run($session, $version, $script);
 	my $worker = worker_pid($node);
 	ok(wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $worker AND wait_event_type = 'Lock' AND wait_event = 'virtualxid')"), "$how: the detach waits");
