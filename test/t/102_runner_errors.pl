@@ -190,7 +190,7 @@ is(sql_value($node, "SELECT to_regclass('long') IS NULL"), 't', 'nothing of it i
 ($exit, $out, $err) = up($dir, '--role', 'nosuchrole');
 is($exit, 2, 'no such role: exit code 2');
 like($err, qr/role "nosuchrole" does not exist/, 'its message');
-($exit, $out, $err) = up($dir, '--statement-timeout', '50ms', '--to', '20');
+($exit, $out, $err) = up($dir, '--statement-timeout', '2s', '--to', '20');
 is($exit, 1, 'a statement timeout: exit code 1');
 like($err, qr/statement timeout/, 'its message');
 ($exit, $out, $err) = up($dir, '--to', 'nothing');
