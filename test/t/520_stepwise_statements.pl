@@ -99,6 +99,10 @@ works('CREATE SUBSCRIPTION, no slot made', "CREATE SUBSCRIPTION sub CONNECTION "
 	't1', undef, 'SELECT count(*) = 1 FROM pg_subscription');
 works('ALTER SUBSCRIPTION REFRESH', "ALTER SUBSCRIPTION sub ENABLE;\nALTER SUBSCRIPTION sub REFRESH PUBLICATION;", 't1 s2', 2);
 works('ALTER SUBSCRIPTION ADD PUBLICATION', 'ALTER SUBSCRIPTION sub ADD PUBLICATION pub2', 's1', 1, "SELECT count(*) = 2 FROM pg_subscription_rel");
+
+# A slot that is just being made for a first copy would wait for the DROP, and that for it.
+my $copied = 'SELECT bool_and(srsubstate = $$r$$) FROM pg_subscription_rel';
+ok(wait_until($node, $copied), 'the first copies are made');
 works('DROP SUBSCRIPTION with its slot', 'DROP SUBSCRIPTION sub', 'd1', 1, "SELECT count(*) = 0 FROM pg_replication_slots");
 
 # Another server's slot
@@ -106,6 +110,7 @@ my $other = tapmig_node('other', init => [ allows_streaming => 'logical' ], exte
 $other->safe_psql('postgres', 'CREATE TABLE t (a int PRIMARY KEY, b int); CREATE PUBLICATION pub FOR TABLE t');
 works('CREATE SUBSCRIPTION with its slot', 'CREATE SUBSCRIPTION sub3 CONNECTION ' . quoted($other->connstr('postgres')) . ' PUBLICATION pub', 's1', 1,
 	"SELECT count(*) = 1 FROM pg_subscription WHERE subname = 'sub3' AND subslotname = 'sub3'");
+ok(wait_until($node, $copied), 'its first copy is made');
 is(sql_value($other, 'SELECT slot_name FROM pg_replication_slots'), 'sub3', 'the slot is there');
 works('ALTER SUBSCRIPTION DISABLE', 'ALTER SUBSCRIPTION sub3 DISABLE', 't1', undef);
 works('DROP SUBSCRIPTION of another server', 'DROP SUBSCRIPTION sub3', 'd1', 1, "SELECT count(*) = 0 FROM pg_subscription WHERE subname = 'sub3'");
