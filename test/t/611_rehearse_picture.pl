@@ -80,7 +80,7 @@ sub look
 	IPC::Run::run([ 'chromium', '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
 			"--user-data-dir=$dir/browser", '--hide-scrollbars', '--force-device-scale-factor=1',
 			"--window-size=$w,$h", "--screenshot=$shot", "file://$svg" ],
-		'<', '/dev/null', '>', \$output, '2>&1', IPC::Run::timeout(60)) or diag $output;
+		'<', '/dev/null', '>', \$output, '2>&1', IPC::Run::timeout(300)) or diag $output;
 	-s $shot or die "no screenshot: $output";
 
 	my (undef, undef, $lines) = read_png($shot);
