@@ -62,7 +62,9 @@ for my $lock ('ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE', 'SHARE UPDATE EXCLUS
 	is_whole(rehearse("LOCK TABLE t IN $lock MODE; SELECT pg_sleep(1.2)"), 2, $lock);
 }
 is_whole(rehearse('CREATE TABLE fresh (i int); SELECT pg_sleep(1.2); DROP TABLE fresh'), 3, 'a relation of the script');
-is_whole(rehearse('SELECT pg_sleep(1.2); LOCK TABLE t; SELECT pg_sleep(0.1)'), 3, 'before the lock is taken');
+set('2s', '60s');
+is_whole(rehearse('SELECT pg_sleep(2.2); LOCK TABLE t; SELECT pg_sleep(0.1)'), 3, 'before the lock is taken');
+set('500ms', '60s');
 
 # within one statement, where only the timer sees the lock
 is_cut(rehearse('DO $$ BEGIN LOCK TABLE t; PERFORM pg_sleep(600); END $$; SELECT 1'), 1, 'a DO block');
@@ -112,10 +114,10 @@ cmp_ok($ms, '>', 1900, 'blocked: after tapmig.lock_timeout');
 is_error(rehearse("-- tapmig: lock_timeout=100ms\nALTER TABLE t ADD COLUMN j int"), 'TM005', undef, 'the directive');
 
 # blocked for longer than the limit, then all at once
-set('1s', '60s');
+set('2s', '60s');
 $s->start($query, bind => ['ALTER TABLE t ADD COLUMN j int; SELECT pg_sleep(0.1)']);
 wait_blocked($node, $s->pid);
-wait_until($node, 'SELECT clock_timestamp() - query_start > interval \'1.5 s\' FROM pg_stat_activity WHERE pid = ' . $s->pid);
+wait_until($node, 'SELECT clock_timestamp() - query_start > interval \'2.5 s\' FROM pg_stat_activity WHERE pid = ' . $s->pid);
 $blocker->try('COMMIT');
 is_whole($s->finish, 2, 'blocked for longer than the limit');
 
