@@ -19,7 +19,7 @@ use TapmigTest;
 use Test::More;
 
 my $dir  = top_dir() . '/test/fixtures';
-my $node = tapmig_node('main', conf => "allow_in_place_tablespaces = on\n");
+my $node = tapmig_node('main', conf => "allow_in_place_tablespaces = on\ntapmig.rehearse_limit = '1min'\n");
 my $session = session($node);
 my ($major) = $session->try('SHOW server_version_num')->{value} =~ /^(\d+)\d{4}$/;
 my @strength = ('ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE', 'SHARE UPDATE EXCLUSIVE', 'SHARE',

@@ -7,7 +7,7 @@ use warnings;
 use TapmigTest;
 use Test::More;
 
-my $node = tapmig_node('main');
+my $node = tapmig_node('main', conf => "tapmig.rehearse_limit = '1min'\n");
 my $other = session($node);
 $node->safe_psql('postgres', <<'SQL');
 CREATE SCHEMA app;

@@ -8,7 +8,7 @@ use JSON::PP ();
 use TapmigTest;
 use Test::More;
 
-my $node = tapmig_node('main');
+my $node = tapmig_node('main', conf => "tapmig.rehearse_limit = '1min'\n");
 my %opt  = (env => { LC_ALL => 'C', COLUMNS => 80 });
 
 $node->safe_psql('postgres', <<'SQL');
