@@ -149,7 +149,8 @@ for my $round (1 .. 13)
 
 	bounded(60, 'the stream goes on', sub {
 		$now = $watch->try($lsn)->{value};
-		return $now - $start >= $bytes;
+		# Pages that are not written for the first time since a checkpoint take less.
+		return $now - $start >= $bytes || waitpid($pid, POSIX::WNOHANG) != 0;
 	});
 	crash();
 	$crashes++;
