@@ -109,6 +109,19 @@ SKIP:
 	}
 	$node->safe_psql('postgres', "ALTER DATABASE regression RESET log_statement");
 
+	# The collector writes a message in parts: whole are those before one that it has
+	# written whole.
+	$node->safe_psql('regression', 'DO $$BEGIN RAISE LOG $x$the suite is over$x$; END$$');
+	my $ends = sub {
+		open(my $fh, '<:raw', "$log/suite.csv") or die "suite.csv: $!";
+		seek($fh, -4000, 2);
+		local $/ = undef;
+		return <$fh> =~ /the suite is over.*\n\z/;
+	};
+	my $until = time + 60;
+	select(undef, undef, undef, 0.02) until $ends->() || time > $until;
+	ok($ends->(), 'the log is there');
+
 	# Every version's log has these columns first; what follows is not wanted.
 	my ($width) = (read_file("$log/suite.csv") =~ /\A((?:[^",\n]*|"(?:[^"]|"")*")(?:,(?:[^",\n]*|"(?:[^"]|"")*"))*)\n/)[0];
 	my $columns = () = ($width =~ s/"(?:[^"]|"")*"//gr) =~ /,/g;
