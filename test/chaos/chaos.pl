@@ -650,9 +650,15 @@ sub all_gone
 	my $until = Time::HiRes::time() + $bound;
 	my $sql   = "SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('client backend', 'tapmig worker') AND pid <> pg_backend_pid()";
 
+	# One session looks: those that it closed would be seen while they end.
+	my $look;
+
 	while (Time::HiRes::time() < $until)
 	{
-		return 1 if eval { value($sql) } eq '0';
+		my $r = eval { $look //= session($node); $look->try($sql) };
+
+		return 1 if $r && $r->{ok} && $r->{value} eq '0';
+		$look = undef if !$r || !$r->{ok};
 		Time::HiRes::usleep(30_000);
 	}
 	problem("$when: a session or worker is left");
