@@ -3,6 +3,8 @@
 use strict;
 use warnings;
 
+use POSIX  ();
+use Socket qw(AF_UNIX SOCK_SEQPACKET);
 use TapmigTest;
 use Test::More;
 
@@ -122,6 +124,25 @@ is(sql_value($node, "SELECT applied_as FROM tapmig.schema_migrations WHERE versi
 write_file("$dir/022_timeout.sql", "CREATE TABLE timeouts AS SELECT current_setting('statement_timeout') AS timeout;\n");
 run_tapmig($node, [ 'up', '--dir', $dir, '--statement-timeout', '17min' ]);
 is(sql_value($node, 'SELECT timeout FROM timeouts'), '17min', '--statement-timeout');
+
+# Each line is written at once, so that nothing comes between it and its end: of this
+# kind of socket each write is a message.
+socketpair(my $reader, my $writer, AF_UNIX, SOCK_SEQPACKET, 0) or die "socketpair: $!";
+write_file("$dir/023_line.sql", 'SELECT 1');
+my $pid = fork() // die "fork: $!";
+if (!$pid)
+{
+	%ENV = (%ENV, $node->_get_env(PGDATABASE => 'postgres'));
+	open(STDOUT, '>&', $writer) or POSIX::_exit(99);
+	no warnings 'exec';
+	exec(tapmig_bin(), 'up', '--dir', $dir);
+	POSIX::_exit(99);
+}
+close($writer);
+my ($message, @written);
+while (defined recv($reader, $message, 4096, 0) && length $message) { push @written, $message =~ s/\d+ ms/N ms/r; }
+waitpid($pid, 0);
+is(join('|', @written), "applied 023_line (N ms)\n", 'a line is written at once');
 
 # Several runners at once: every one succeeds, every migration runs once
 my $many = migrations_dir({ map { (sprintf('%03d_m.sql', $_) => "CREATE TABLE many_$_ (i int);\n") } 1 .. 20 });
