@@ -38,12 +38,29 @@ is_deeply([ grep { $_->{language} !~ /^(?:sh|sql|yaml)$/ } @blocks ], [], 'and i
 sub program
 {
 	my ($in, @command) = @_;
-	my $out = '';
+	my ($out, $err) = ('', '');
 
 	local %ENV = %env;
-	my $good = IPC::Run::run(\@command, '<', \$in, '>&', \$out,
+	my $good = IPC::Run::run(\@command, '<', \$in, '>', \$out, '2>', \$err,
 		init => sub { chdir($work) or die "$work: $!" }, IPC::Run::timeout(180));
-	return ($good, $out);
+	return ($good, $out, $err);
+}
+
+# What is said, with the lines of both outputs as a terminal shows them. There is an
+# order in each of them, and between them none that a busy machine keeps.
+sub prints
+{
+	my ($out, $err, $said, $name) = @_;
+	my @out = split /^/m, $out;
+	my @err = split /^/m, $err;
+	my $shown = '';
+
+	for my $line (split /^/m, $said)
+	{
+		if    (@out && $out[0] eq $line) { $shown .= shift @out; }
+		elsif (@err && $err[0] eq $line) { $shown .= shift @err; }
+	}
+	return is(join('', $shown, @out, @err), $said, $name);
 }
 
 # What differs from one run to the next.
@@ -94,7 +111,7 @@ my $number = 0;
 for my $block (@blocks)
 {
 	my ($first) = grep { !/^#/ && /\S/ } split /\n/, $block->{text};
-	my ($good, $out);
+	my ($good, $out, $err);
 	my $name = ++$number . ": $first";
 
 	a_day_later() if $block->{text} =~ /^# a day later$/m;
@@ -107,24 +124,24 @@ for my $block (@blocks)
 	}
 	if ($block->{language} eq 'sh')
 	{
-		($good, $out) = program('', 'bash', '-eu', '-c', checked($block->{text}));
-		ok($good, $name) or diag $out;
-		is(masked($out), masked($block->{output}), "$number: prints what is said") if defined $block->{output};
-		unlike($out, qr/ERROR|HINT/, "$number: and no error") unless defined $block->{output} || $block->{text} =~ /# exit code/;
+		($good, $out, $err) = program('', 'bash', '-eu', '-c', checked($block->{text}));
+		ok($good, $name) or diag $out, $err;
+		prints(masked($out), masked($err), masked($block->{output}), "$number: prints what is said") if defined $block->{output};
+		unlike("$out$err", qr/ERROR|HINT/, "$number: and no error") unless defined $block->{output} || $block->{text} =~ /# exit code/;
 	}
 	elsif ($block->{language} eq 'sql')
 	{
 		# Staging and dev are as the reader left them; what is by hand is in a database of its own.
-		($good, $out) = program($block->{text}, 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1',
+		($good, $out, $err) = program($block->{text}, 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1',
 			$block->{text} =~ /INSERT/ ? 'dev' : 'staging');
-		ok($good, $name) or diag $out;
-		is($out, join('', map { "$_\n" } $block->{text} =~ /^-- → (.*)/mg), "$number: returns what is said");
+		ok($good, $name) or diag $out, $err;
+		is("$out$err", join('', map { "$_\n" } $block->{text} =~ /^-- → (.*)/mg), "$number: returns what is said");
 	}
 	else
 	{
 		my ($command) = $block->{text} =~ /^ *command: (\[.*\])$/m;
-		($good, $out) = program('', @{ JSON::PP::decode_json($command) });
-		ok($good, "$number: the command of the init container") or diag $out;
+		($good, $out, $err) = program('', @{ JSON::PP::decode_json($command) });
+		ok($good, "$number: the command of the init container") or diag $out, $err;
 	}
 }
 cmp_ok($number, '>', 20, 'blocks were found');
