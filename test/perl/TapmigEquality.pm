@@ -17,7 +17,8 @@
 #		differs			[ lines of the dumps' difference, '<' psql, '>' tapmig ]
 #	Options: env => { for psql and the runner }, keep => directory for the files,
 #		cut => 1: the script ends before the first statement that fails in psql,
-#		split => N: a VACUUM behind each Nth statement makes a stepwise script of it.
+#		split => N: a VACUUM behind each Nth statement makes a stepwise script of it;
+#		bound => seconds for one run of a script, default 600.
 #	Every database but postgres and base_... is dropped, every role but nobody's.
 
 package TapmigEquality;
@@ -212,15 +213,15 @@ sub _transactions
 
 sub _command
 {
-	my ($node, $env, $stdin, @command) = @_;
-	my $out = '';
+	my ($node, $env, $bound, @command) = @_;
+	my ($stdin, $out) = ('', '');
 
 	local %ENV = ($node->_get_env(PGDATABASE => $database), %$env);
 	my $done = eval {
-		IPC::Run::run(\@command, '<', \$stdin, '>', \my $ignored, '2>', \$out, IPC::Run::timeout(150));
+		IPC::Run::run(\@command, '<', \$stdin, '>', \my $ignored, '2>', \$out, IPC::Run::timeout($bound));
 		1;
 	};
-	$out .= "psql:x:0: ERROR:  no end within 150 s\n" unless $done;
+	$out .= "psql:x:0: ERROR:  no end within $bound s\n" unless $done;
 	return ($? >> 8, $out);
 }
 
@@ -252,7 +253,7 @@ sub _fresh
 
 	local %ENV = $node->_get_env(PGDATABASE => 'postgres');
 	my $sql = "$clean\nCREATE DATABASE $database TEMPLATE $template;\n";
-	IPC::Run::run([ 'psql', '-X', '-q' ], '<', \$sql, '>', \my $ignored, '2>', \$out, IPC::Run::timeout(100));
+	IPC::Run::run([ 'psql', '-X', '-q' ], '<', \$sql, '>', \my $ignored, '2>', \$out, IPC::Run::timeout(300));
 	die "a new database: $out" if $out =~ /ERROR|FATAL/;
 	return;
 }
@@ -382,6 +383,7 @@ sub equality
 	my ($node, $template, $pieces, %opt) = @_;
 	my $dir = $opt{keep} // scratch_dir();
 	my $env = $opt{env} // {};
+	my $bound = $opt{bound} // 600;
 	my %r   = (
 		all    => scalar(grep { $_->{kind} ne 'command' && _bare($_->{text}) !~ /^\\/ } @$pieces),
 		pieces => scalar(grep { $_->{kind} eq 'sql' } @$pieces),
@@ -398,7 +400,7 @@ sub equality
 
 		write_file("$dir/probe.sql", join "\n", map { $_->{text} } @wanted);
 		_fresh($node, $template);
-		($exit, $err) = _command($node, $env, '', 'psql', '-X', '-q', '-f', "$dir/probe.sql");
+		($exit, $err) = _command($node, $env, $bound, 'psql', '-X', '-q', '-f', "$dir/probe.sql");
 		last if _blame(\@wanted, 1, $err) < 3;
 	}
 	_cut($pieces) if $opt{cut};
@@ -410,7 +412,7 @@ sub equality
 		my $file   = write_file("$dir/migrations/001_script.sql", $script);
 
 		_fresh($node, $template);
-		($exit, $err) = _command($node, $env, '', 'psql', '-X', '-q', '-f', $file);
+		($exit, $err) = _command($node, $env, $bound, 'psql', '-X', '-q', '-f', $file);
 		write_file("$dir/psql.err", $err);
 		$r{psql} = $err =~ /: (?:ERROR|error|FATAL): / ? $err : '';
 		if ($r{psql} && _blame(\@wanted, 0, $err))
@@ -421,7 +423,7 @@ sub equality
 		my $dump = _dump($node);
 
 		_fresh($node, $template);
-		($exit, $err) = _command($node, $env, '', tapmig_bin(), 'up', '--force-empty', '--dir', "$dir/migrations");
+		($exit, $err) = _command($node, $env, $bound, tapmig_bin(), 'up', '--force-empty', '--dir', "$dir/migrations");
 		write_file("$dir/tapmig.err", $err);
 		$r{error} = $exit == 0 ? '' : $err;
 		if ($r{error} && $err =~ /ERROR:  (.*)/)

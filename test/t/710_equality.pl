@@ -47,7 +47,8 @@ my %not_ours = map { $_ => 1 } qw(test_setup infinite_recurse psql psql_crosstab
 my $all     = ($ENV{EQUALITY} // '') eq 'all';
 my $mode    = $ENV{EQUALITY_MODE} // '';
 my %mode    = ('' => [], cut => [ cut => 1 ], steps => [ split => 5 ]);
-my @mode    = @{ $mode{$mode} // die "EQUALITY_MODE is cut or steps, not $mode" };
+# Of all there are some that wait for others, and those are many.
+my @mode    = (@{ $mode{$mode} // die "EQUALITY_MODE is cut or steps, not $mode" }, $all ? (bound => 150) : ());
 my $workers = $all ? 2 : 1;
 my @nodes   = map {
 	tapmig_node("equal$_", conf => "wal_level = logical\nautovacuum = off\nmax_worker_processes = 16\n")
@@ -66,7 +67,7 @@ sub base
 	local %ENV = ($node->_get_env(PGDATABASE => $name), %env);
 	for my $file (@files)
 	{
-		eval { IPC::Run::run([ 'psql', '-X', '-q', '-f', $file ], '<', '/dev/null', '>', \$out, '2>&1', IPC::Run::timeout(120)); };
+		eval { IPC::Run::run([ 'psql', '-X', '-q', '-f', $file ], '<', '/dev/null', '>', \$out, '2>&1', IPC::Run::timeout(600)); };
 	}
 	return;
 }
