@@ -55,8 +55,13 @@ sub node_modules
 	return (undef, 'npm cannot reach its registry') unless $reached;
 
 	write_file("$dir/package.json", qq({"name": "client", "private": true}\n));
-	my ($good, $output) = _npm($dir, 'install', '--no-audit', '--no-fund',
-		'--ignore-scripts', '--save-exact', "$name\@$version");
+	my ($good, $output);
+	for (1 .. 3)
+	{
+		($good, $output) = _npm($dir, 'install', '--no-audit', '--no-fund',
+			'--ignore-scripts', '--save-exact', "$name\@$version");
+		last if $good;
+	}
 	die "npm cannot install $name $version: $output" unless $good;
 	return ($dir, undef);
 }
