@@ -10,7 +10,8 @@ use TapmigClients;
 use TapmigTest;
 use Test::More;
 
-my $node = tapmig_node('main', extension => 0);
+# Rows are compared as they lie.
+my $node = tapmig_node('main', extension => 0, conf => "autovacuum = off\n");
 
 # A source, from the fixtures named.
 sub source
