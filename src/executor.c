@@ -22,6 +22,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "commands/prepare.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -53,10 +54,12 @@ typedef struct ExecutorState
 	Script *script;
 	const Shape *shape;
 	const ExecutorOptions *options;
+	MemoryContext context;		/* outlives the statements */
 	int			index;			/* statement under way */
 	bool		at_end;			/* deferred constraints are being checked */
 	bool		fixed;			/* RESET gives lock_timeout the script's, not ... */
 	int			reset_ms;		/* ... this, the session's default */
+	List	   *prepared;		/* names of the statements that it prepared */
 } ExecutorState;
 
 static bool in_script = false;
@@ -218,6 +221,7 @@ executor_run_statement(ExecutorState *state)
 	MemoryContext parsing = NULL;
 	List	   *parsed;
 	RawStmt    *raw;
+	char	   *prepared = NULL;
 
 	if (s->end - s->start >= EXECUTOR_LARGE)
 		MemoryContextSwitchTo(parsing = AllocSetContextCreate(context, "tapmig parsing",
@@ -234,6 +238,8 @@ executor_run_statement(ExecutorState *state)
 						   list_length(parsed)),
 				 errhint("Set standard_conforming_strings with a plain SET in the script.")));
 	raw = linitial_node(RawStmt, parsed);
+	if (IsA(raw->stmt, PrepareStmt))
+		prepared = MemoryContextStrdup(state->context, ((PrepareStmt *) raw->stmt)->name);
 
 	if (s->copy_line > 0)
 	{
@@ -246,6 +252,25 @@ executor_run_statement(ExecutorState *state)
 	else
 		executor_run_portal(raw, text, false, parsing);
 	CommandCounterIncrement();
+
+	if (prepared != NULL)
+	{
+		MemoryContextSwitchTo(state->context);
+		state->prepared = lappend(state->prepared, prepared);
+		MemoryContextSwitchTo(context);
+	}
+}
+
+/* No rollback takes back what a script has prepared: another try would meet it. */
+static void
+executor_forget_prepared(ExecutorState *state)
+{
+	ListCell   *lc;
+
+	foreach(lc, state->prepared)
+		DropPreparedStatement(lfirst(lc), false);
+	list_free_deep(state->prepared);
+	state->prepared = NIL;
 }
 
 /* The setting lock_timeout. */
@@ -577,6 +602,7 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 	state->shape = shape;
 	state->options = options;
 	state->index = from;
+	state->context = context;
 
 	in_script = true;
 	executor_note_run();
@@ -593,6 +619,7 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 
 		in_script = false;
 		executor_release_lock_timeout(state);
+		executor_forget_prepared(state);
 		if (!options->in_worker)
 			pgstat_report_activity(STATE_RUNNING, debug_query_string);
 		MemoryContextSwitchTo(context);
@@ -604,6 +631,7 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 	PG_END_TRY();
 	in_script = false;
 	executor_release_lock_timeout(state);
+	list_free_deep(state->prepared);
 	pfree(state);
 }
 

@@ -67,6 +67,8 @@ typedef struct Migration
 	bool		needs_worker;	/* the script is, or turned out to be, stepwise */
 	bool		try_again;		/* a lock could not be had: another try is due */
 	Retry	   *retry;			/* NULL until the script's first try */
+	HeldAdvisory *advisory;		/* the session's locks before a try */
+	int			n_advisory;
 	DataLoss   *loss;			/* likewise */
 	ExecutorRefusal refusal;
 	TimestampTz started_at;
@@ -391,6 +393,7 @@ migration_try_within(Migration *migration, bool strong)
 	int			level = GetCurrentTransactionNestLevel();
 	volatile MigrationOutcome outcome = MIGRATION_SKIPPED;
 
+	migration->n_advisory = held_locks_read_advisory(&migration->advisory);
 	for (;;)
 	{
 		migration->try_again = false;
@@ -412,6 +415,7 @@ migration_try_within(Migration *migration, bool strong)
 														 NULL);
 			if (!migration->try_again)
 				ReThrowError(edata);
+			held_locks_free_advisory(migration->advisory, migration->n_advisory);
 		}
 		PG_END_TRY();
 		MemoryContextSwitchTo(context);
@@ -645,6 +649,7 @@ migration_run(Request *request, bool nested)
 	if (admission_is_in_force(request, false))
 		return MIGRATION_SKIPPED;
 
+	migration->n_advisory = held_locks_read_advisory(&migration->advisory);
 	for (;;)
 	{
 		/* Gives up the snapshot, and what the lookup held. */
@@ -678,6 +683,9 @@ migration_run(Request *request, bool nested)
 					ReThrowError(edata);
 				}
 			}
+
+			/* pg_advisory_lock() takes them for the session: the worker would wait for them. */
+			held_locks_free_advisory(migration->advisory, migration->n_advisory);
 		}
 		PG_END_TRY();
 		if (migration->try_again)

@@ -30,6 +30,7 @@
 #include "admission.h"
 #include "data_loss.h"
 #include "executor.h"
+#include "held_locks.h"
 #include "index_repair.h"
 #include "retry.h"
 #include "self_wait.h"
@@ -247,6 +248,14 @@ stepwise_abort(Stepwise *s)
 	MemoryContextSwitchTo(s->context);
 }
 
+/* Behind stepwise_abort(), frees the advisory locks that the try took for the session. */
+static void
+stepwise_free_advisory(Stepwise *s)
+{
+	if (s->advisory != NULL)
+		held_locks_free_advisory(s->advisory, s->n_advisory);
+}
+
 /*
  * After an error in a try, in a PG_CATCH block. Where it is that a lock could
  * not be had, ends the transaction and waits until another try is due; why_not:
@@ -265,6 +274,7 @@ stepwise_try_again(Stepwise *s, const char *why_not)
 		PG_RE_THROW();
 	stepwise_abort(s);
 
+	stepwise_free_advisory(s);
 	stepwise_begin(s);
 	again = retry_report(s->retry, edata, why_not);
 	stepwise_commit(s);
@@ -289,6 +299,7 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 		LedgerProgress next;
 
 		stepwise_begin(s);
+		s->n_advisory = held_locks_read_advisory(&s->advisory);
 
 		/* Read only is the script's part; the word that it is done is written. */
 		XactReadOnly = stepwise_obey_options(s, from, to);
@@ -301,6 +312,8 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 		retry_end(s->retry, false);
 		stepwise_commit(s);
 		stepwise_advance(s, &next);
+		pfree(s->advisory);
+		s->advisory = NULL;
 	}
 	PG_CATCH();
 	{
@@ -316,6 +329,7 @@ stepwise_run_transactional(Stepwise *s, int step, int from, int to)
 			retry_end(s->retry, true);
 			MemoryContextSwitchTo(s->context);
 			stepwise_abort(s);
+			stepwise_free_advisory(s);
 
 			/* Digests need a resource owner. */
 			stepwise_begin(s);

@@ -7,6 +7,7 @@
 
 #include "data_loss.h"
 #include "executor.h"
+#include "held_locks.h"
 #include "index_repair.h"
 #include "retry.h"
 #include "shape.h"
@@ -31,6 +32,8 @@ typedef struct Stepwise
 	ExecutorRefusal refusal;
 	Retry	   *retry;			/* of the step that is tried */
 	int			retry_step;
+	HeldAdvisory *advisory;		/* what the session holds before a step's try, or NULL */
+	int			n_advisory;
 	DataLoss   *loss;
 	StepwiseOutcome outcome;
 	int			first_cut;		/* what the caller's own try has shown, 0: nothing */
