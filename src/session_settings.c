@@ -7,7 +7,8 @@
  * that is resumed gets them from the ledger, where each step leaves what differs
  * from the settings that the worker began with. That is written in the step's
  * own transaction, so of a setting the value counts that it will have behind the
- * commit: what SET LOCAL hides is found on the setting's stack.
+ * commit: what SET LOCAL hides is found on the setting's stack. A setting that went
+ * back to its default is kept as that, since whoever resumes may have another.
  *
  * Restoring begins a transaction of nobody's: the caller has one. The user
  * comes first and the role last, since either decides what may be set.
@@ -174,16 +175,17 @@ session_settings_find(List *settings, const char *name)
 	return NULL;
 }
 
-/* The value that `before` has for a name, NULL for none. */
-static char *
-session_settings_lookup(Jsonb *before, const char *name)
+/* Whether settings has a name; *value is set to its value, NULL for the default's. */
+static bool
+session_settings_lookup(Jsonb *settings, const char *name, char **value)
 {
-	JsonbValue	value;
+	JsonbValue	jv;
 
-	if (before == NULL ||
-		getKeyJsonValueFromContainer(&before->root, name, strlen(name), &value) == NULL)
-		return NULL;
-	return pnstrdup(value.val.string.val, value.val.string.len);
+	if (settings == NULL ||
+		getKeyJsonValueFromContainer(&settings->root, name, strlen(name), &jv) == NULL)
+		return false;
+	*value = jv.type == jbvString ? pnstrdup(jv.val.string.val, jv.val.string.len) : NULL;
+	return true;
 }
 
 static void
@@ -195,15 +197,20 @@ session_settings_add(JsonbParseState **state, const char *name, const char *valu
 	jv.val.string.val = unconstify(char *, name);
 	jv.val.string.len = strlen(name);
 	pushJsonbValue(state, WJB_KEY, &jv);
-	jv.val.string.val = unconstify(char *, value);
-	jv.val.string.len = strlen(value);
+	if (value == NULL)
+		jv.type = jbvNull;
+	else
+	{
+		jv.val.string.val = unconstify(char *, value);
+		jv.val.string.len = strlen(value);
+	}
 	pushJsonbValue(state, WJB_VALUE, &jv);
 }
 
 /*
  * What will differ from the baseline once the transaction has committed, as
  * {"name": "value"}; NULL for nothing. A setting that was RESET to its default
- * since the baseline has its default's value.
+ * since the baseline has null.
  */
 Jsonb *
 session_settings_changes(List *baseline)
@@ -229,6 +236,8 @@ session_settings_changes(List *baseline)
 		value = session_settings_lasting(vars[i], &source);
 		if (old == NULL ? source != PGC_S_SESSION : strcmp(old->value, value) == 0)
 			continue;
+		if (source != PGC_S_SESSION && !session_settings_is_identity(vars[i]))
+			value = NULL;
 		session_settings_add(&state, vars[i]->name, value);
 		any = true;
 	}
@@ -236,23 +245,25 @@ session_settings_changes(List *baseline)
 	return any ? JsonbValueToJsonb(object) : NULL;
 }
 
-/* The value that a setting has now; NULL where there is none of that name. */
-static char *
-session_settings_now(const char *name)
+/* Whether a setting has that value now, or its default where that is NULL. */
+static bool
+session_settings_is_now(const char *name, const char *value)
 {
 	int			n;
 	struct config_generic **vars = compat_guc_variables(&n);
 
 	for (int i = 0; i < n; i++)
 	{
-		config_var_value value;
+		config_var_value now;
 
 		if (strcmp(vars[i]->name, name) != 0)
 			continue;
-		value = session_settings_current(vars[i]);
-		return session_settings_text(vars[i], &value);
+		if (value == NULL)
+			return vars[i]->source != PGC_S_SESSION;
+		now = session_settings_current(vars[i]);
+		return strcmp(session_settings_text(vars[i], &now), value) == 0;
 	}
-	return NULL;
+	return false;
 }
 
 /*
@@ -281,21 +292,23 @@ session_settings_merge(Jsonb *said, Jsonb *kept, StringInfo differing)
 		while ((token = JsonbIteratorNext(&it, &jv, true)) != WJB_DONE)
 		{
 			char	   *name;
-			char	   *value;
+			char	   *value = NULL;
 			char	   *other;
+			bool		same;
 
 			if (token != WJB_KEY)
 				continue;
 			name = pnstrdup(jv.val.string.val, jv.val.string.len);
-			value = session_settings_lookup(sources[i], name);
+			(void) session_settings_lookup(sources[i], name, &value);
 			session_settings_add(&state, name, value);
 			any = true;
 			if (i == 0)
 				continue;
-			other = session_settings_lookup(said, name);
-			if (other == NULL)
-				other = session_settings_now(name);
-			if (other == NULL || strcmp(other, value) != 0)
+			if (session_settings_lookup(said, name, &other))
+				same = value == NULL || other == NULL ? value == other : strcmp(other, value) == 0;
+			else
+				same = session_settings_is_now(name, value);
+			if (!same)
 				appendStringInfo(differing, "%s%s", differing->len > 0 ? ", " : "", name);
 		}
 	}
@@ -303,6 +316,7 @@ session_settings_merge(Jsonb *said, Jsonb *kept, StringInfo differing)
 	return any ? JsonbValueToJsonb(object) : NULL;
 }
 
+/* NULL: as RESET does. */
 static void
 session_settings_set(const char *name, const char *value)
 {
@@ -317,27 +331,27 @@ session_settings_restore(Jsonb *settings)
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	jv;
-	char	   *name = NULL;
 	char	   *value;
 
 	if (settings == NULL)
 		return;
-	value = session_settings_lookup(settings, "session_authorization");
-	if (value != NULL)
+	if (session_settings_lookup(settings, "session_authorization", &value))
 		session_settings_set("session_authorization", value);
 
 	it = JsonbIteratorInit(&settings->root);
 	while ((token = JsonbIteratorNext(&it, &jv, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY)
-			name = pnstrdup(jv.val.string.val, jv.val.string.len);
-		else if (token == WJB_VALUE && name != NULL &&
-				 strcmp(name, "role") != 0 && strcmp(name, "session_authorization") != 0)
-			session_settings_set(name, pnstrdup(jv.val.string.val, jv.val.string.len));
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(jv.val.string.val, jv.val.string.len);
+		if (strcmp(name, "role") != 0 && strcmp(name, "session_authorization") != 0 &&
+			session_settings_lookup(settings, name, &value))
+			session_settings_set(name, value);
 	}
 
-	value = session_settings_lookup(settings, "role");
-	if (value != NULL)
+	if (session_settings_lookup(settings, "role", &value))
 		session_settings_set("role", value);
 }
 

@@ -116,5 +116,29 @@ kept('local in a block',     "SET work_mem = '7MB';\nDO \$\$BEGIN SET LOCAL work
 kept('both in a block',      "SET work_mem = '7MB';\nDO \$\$BEGIN SET work_mem = '8MB'; SET LOCAL work_mem = '9MB'; EXCEPTION WHEN raise_exception THEN END\$\$", 'work_mem', '8MB');
 kept('both twice',           "SET LOCAL work_mem = '6MB';\nDO \$\$BEGIN SET work_mem = '8MB'; BEGIN SET LOCAL work_mem = '9MB'; EXCEPTION WHEN raise_exception THEN END; EXCEPTION WHEN raise_exception THEN END\$\$", 'work_mem', '8MB');
 
+# Back to the default: the default of whoever resumes it, who need not trust the first for that.
+{
+	sql_try($node, $_) for 'CREATE ROLE wide LOGIN', 'CREATE ROLE narrow LOGIN', "ALTER ROLE wide SET work_mem = '21MB'",
+	  "ALTER ROLE narrow SET work_mem = '22MB'", 'INSERT INTO public.broken DEFAULT VALUES';
+	my $version = ++$n;
+	my $script  = "BEGIN;\nRESET work_mem;\nSET DateStyle TO DEFAULT;\nCOMMIT;\nBEGIN;\nDO \$\$BEGIN IF EXISTS (SELECT FROM public.broken) THEN RAISE 'broken'; END IF; END\$\$;\nCOMMIT;\n"
+	  . "INSERT INTO public.seen SELECT 'default', $see;\n";
+	my $seen;
+
+	for my $user ('wide', 'narrow')
+	{
+		my $s = session($node, user => $user);
+		$s->try($_) for "SET work_mem = '23MB'", "SET DateStyle = 'German'";
+		my $r = $s->try('CALL tapmig.run($1, $2)', bind => [ $version, $script ]);
+		$user eq 'wide' ? is_error($r, 'P0001', qr/^broken$/, 'default: fails in its second step') :
+		  is($r->{value}, 'applied', 'default: another role goes on with it') || diag explain $r;
+		$s->close;
+		is(rows_of($node, "SELECT settings FROM tapmig.attempts WHERE version = '$version'"), '{"work_mem": null, "DateStyle": null}', 'default: kept as that') if $user eq 'wide';
+		sql_try($node, 'TRUNCATE public.broken');
+	}
+	$seen = sql_value($node, "SELECT value FROM public.seen WHERE what = 'default'");
+	like($seen, qr/^narrow;narrow;22MB;.*;ISO, MDY;/, 'default: with its own defaults') or diag $seen;
+}
+
 is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order');
 done_testing();
