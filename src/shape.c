@@ -269,11 +269,17 @@ shape_take_options(Shape *shape, List *options)
 	}
 }
 
+/* SET TRANSACTION. */
+static bool
+shape_is_options(const VariableSetStmt *set)
+{
+	return set->kind == VAR_SET_MULTI && strcmp(set->name, "TRANSACTION") == 0;
+}
+
 static ShapeRole
 shape_of_set(ShapeReader *reader, VariableSetStmt *set)
 {
-	if (set->kind == VAR_SET_MULTI && strcmp(set->name, "TRANSACTION") == 0 &&
-		reader->leading)
+	if (shape_is_options(set) && reader->leading)
 	{
 		shape_take_options(reader->shape, set->args);
 		return SHAPE_OPTIONS;
@@ -525,15 +531,17 @@ shape_options(Script *script, const Shape *shape, int from, int to,
 	{
 		Node	   *node;
 
+		/* One that runs has its effect, but in the transaction that is handed on from. */
 		if ((shape->statements[i].role != SHAPE_WRAPPER || shape->statements[i].chains) &&
-			shape->statements[i].role != SHAPE_OPTIONS)
+			shape->statements[i].role != SHAPE_OPTIONS &&
+			(i >= from || strcmp(shape->statements[i].command, "SET") != 0))
 			continue;
 		node = linitial_node(RawStmt, raw_parser(script_statement_text(script, i),
 												 RAW_PARSE_DEFAULT))->stmt;
 		if (IsA(node, TransactionStmt))
 			shape_take_options(&options, ((TransactionStmt *) node)->options);
-		else
-			shape_take_options(&options, castNode(VariableSetStmt, node)->args);
+		else if (shape_is_options(castNode(VariableSetStmt, node)))
+			shape_take_options(&options, ((VariableSetStmt *) node)->args);
 	}
 	*isolation = options.isolation;
 	*read_only = options.read_only;

@@ -37,6 +37,13 @@ is( run($node, 7,
 	'applied', 'COMMIT AND CHAIN');
 is(sql_value($node, "SELECT string_agg(what, ',' ORDER BY what DESC) FROM seen"),
 	'serializable,serializable,serializable,read committed', 'hands the level on, COMMIT does not');
+sql_try($node, 'DELETE FROM seen');
+is( run($node, 9,
+		"VACUUM seen;\nBEGIN;\nSET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\n"
+		  . join("COMMIT AND CHAIN;\n", ("INSERT INTO seen SELECT current_setting('transaction_isolation');\n") x 2)
+		  . "COMMIT;\n")->{value},
+	'applied', 'SET TRANSACTION, COMMIT AND CHAIN');
+is(sql_value($node, "SELECT string_agg(what, ',') FROM seen"), 'serializable,serializable', 'hands that on, too');
 is_error(
 	run($node, 8, "BEGIN READ ONLY;\nSELECT 1;\nCOMMIT AND CHAIN;\nINSERT INTO seen VALUES ('x');\nCOMMIT;\n"),
 	'25006', qr/read-only transaction/, 'and READ ONLY');
