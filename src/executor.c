@@ -612,6 +612,9 @@ executor_run_part(Script *script, const Shape *shape, const ExecutorOptions *opt
 			executor_run_statements(state, from, to);
 		else
 			executor_run_top_level(state, sql);
+
+		/* It may have committed: what it left in this transaction is the script's still. */
+		executor_note_run();
 	}
 	PG_CATCH();
 	{

@@ -241,6 +241,10 @@ CALL tapmig.run('724', 'CREATE INDEX CONCURRENTLY forged ON attacks.indexed (att
 CALL tapmig.run('725', 'CALL attacks.commit_and_forge()', track => 'attacks');
 CALL tapmig.run('726', 'SET session_replication_role = replica; VACUUM attacks.indexed; SELECT attacks.forge_kind()', track => 'attacks');
 CALL tapmig.run('727', 'VACUUM attacks.indexed; ALTER TABLE tapmig.schema_migrations DISABLE TRIGGER ALL', track => 'attacks');
+-- Behind a COMMIT of the statement's own
+CALL tapmig.run('728', 'DO $$BEGIN COMMIT; INSERT INTO attacks.late VALUES (1); END$$', track => 'attacks');
+CALL tapmig.run('729', 'DO $$BEGIN COMMIT; INSERT INTO attacks.late_call VALUES (1); END$$', track => 'attacks');
+CALL tapmig.run('7291', 'DO $$BEGIN COMMIT; INSERT INTO attacks.later VALUES (1); END$$', track => 'attacks');
 SELECT event, version, by_user = session_user AS by_me FROM tapmig.history WHERE track = 'attacks' ORDER BY seq;
 SELECT * FROM tapmig.verify();
 
