@@ -504,6 +504,15 @@ executor_is_never_top_level(const ErrorData *edata, const char *command)
 		(executor_is_query(command) || strcmp(command, "DO") == 0 || strcmp(command, "CALL") == 0);
 }
 
+/* Whether a transaction's option was to be set too late, by set_config() or a block. */
+static bool
+executor_is_option(const ErrorData *edata)
+{
+	return edata->funcname != NULL &&
+		(strcmp(edata->funcname, "call_enum_check_hook") == 0 ||
+		 strcmp(edata->funcname, "call_bool_check_hook") == 0);
+}
+
 /* Whether the script raised it itself: then its code says nothing of the shape. */
 static bool
 executor_is_raised(const ErrorData *edata)
@@ -525,7 +534,7 @@ executor_help(const ExecutorState *state, ErrorData *edata)
 	switch (executor_is_raised(edata) ? 0 : edata->sqlerrcode)
 	{
 		case ERRCODE_ACTIVE_SQL_TRANSACTION:
-			if (strcmp(command, "SET") == 0)
+			if (strcmp(command, "SET") == 0 || executor_is_option(edata))
 				return;
 			if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION &&
 				options->refusal != NULL && executor_is_never_top_level(edata, command))

@@ -622,7 +622,8 @@ stepwise_help(const Stepwise *s, ErrorData *edata)
 						s->resumed, next);
 
 	/* A statement that was alone and is refused all the same. */
-	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION)
+	if (edata->sqlerrcode == ERRCODE_ACTIVE_SQL_TRANSACTION && edata->funcname != NULL &&
+		strcmp(edata->funcname, "PreventInTransactionBlock") == 0)
 		next = psprintf("The server refuses it inside of DO, functions and EXECUTE: write the statement itself into the script. %s",
 						next);
 	if (edata->sqlerrcode == ERRCODE_INVALID_TRANSACTION_TERMINATION)

@@ -61,6 +61,21 @@ $session->close;
 is(sql_value($node, "SELECT string_agg(what, ',' ORDER BY n) FROM seen"), '9MB,9MB,8MB,9MB',
 	"gives the database's default, as in the session");
 
+# Too late for an option: no statement that has to run alone.
+sql_try($node, 'DELETE FROM seen');
+for my $too_late ("SELECT set_config('transaction_isolation', 'serializable', true)",
+	"DO 'BEGIN SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; END'",
+	"DO 'BEGIN SET TRANSACTION DEFERRABLE; END'", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+{
+	my $r = run($node, 10, "INSERT INTO seen VALUES ('x');\n$too_late;\n");
+	is_error($r, '25001', qr/must be called before any query|within a subtransaction/, "transactional: $too_late");
+	is(sql_value($node, 'SELECT count(*) FROM seen'), 0, 'and the script is rolled back');
+	$r = run($node, 11, "VACUUM seen;\nINSERT INTO seen VALUES ('x');\n$too_late;\n");
+	is_error($r, '25001', qr/must be called before any query/, "in a step: $too_late");
+	is(sql_value($node, 'SELECT count(*) FROM seen'), 0, 'and the step is rolled back');
+	like($r->{hint}, qr/^1 of its 2 steps are done/, 'with no wrong advice');
+}
+
 my $r = run($node, 5, "VACUUM seen;\nDO \$\$BEGIN COMMIT; INSERT INTO child VALUES (1); END\$\$;\n");
 is_error($r, '23503', qr/foreign key/, 'an error at the commit of a statement that runs alone');
 like($r->{context}, qr/migration 5, statement 2 of 2, line 2/, 'has its place');
