@@ -513,11 +513,17 @@ executor_is_option(const ErrorData *edata)
 		 strcmp(edata->funcname, "call_bool_check_hook") == 0);
 }
 
-/* Whether the script raised it itself: then its code says nothing of the shape. */
+/*
+ * Whether the script raised it itself, or another server did: then its code says
+ * nothing of the shape.
+ */
 static bool
 executor_is_raised(const ErrorData *edata)
 {
-	return edata->funcname != NULL && strcmp(edata->funcname, "exec_stmt_raise") == 0;
+	return edata->funcname != NULL &&
+		(strcmp(edata->funcname, "exec_stmt_raise") == 0 ||
+		 strcmp(edata->funcname, "dblink_res_error") == 0 ||
+		 strcmp(edata->funcname, "pgfdw_report_error") == 0);
 }
 
 /*

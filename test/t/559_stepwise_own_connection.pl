@@ -123,4 +123,15 @@ $other->close;
 	is($r->{value}, 'applied', 'and ends behind it') or diag $r->{message};
 }
 
+# What another server refuses says nothing of the script's own shape.
+for my $sql ('BEGIN; VACUUM item', "DO 'BEGIN COMMIT; END'; SELECT 1")
+{
+	for my $how (dblink($sql), "DO \$do\$BEGIN PERFORM dblink_exec($self, " . quoted($sql) . '); END$do$')
+	{
+		my $r = run($node, 204, "INSERT INTO item VALUES (204);\n$how;");
+		is_error($r, $sql =~ /VACUUM/ ? '25001' : '2D000', undef, "the other end refuses $sql");
+		is(sql_value($node, 'SELECT count(*) FROM item WHERE id = 204'), 0, 'and the script is rolled back');
+	}
+}
+
 done_testing();
