@@ -528,9 +528,13 @@ migration_commit_word(void)
 	SPI_commit();
 }
 
-/* Records a failed try in a transaction of its own; never fails itself. */
+/*
+ * Records a failed try in a transaction of its own; never fails itself. worker: the
+ * process whose attempt it is, which may have been terminated and have left it as it
+ * was; 0: the caller's own.
+ */
 static void
-migration_record_attempt(Migration *migration, const ErrorData *edata)
+migration_record_attempt(Migration *migration, const ErrorData *edata, int worker)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -552,7 +556,11 @@ migration_record_attempt(Migration *migration, const ErrorData *edata)
 	{
 		BeginInternalSubTransaction(NULL);
 		MemoryContextSwitchTo(context);
-		ledger_record_attempt(&request->identity, &attempt);
+		if (worker != 0)
+			ledger_interrupt_attempt(&request->identity, request->track,
+									 &request->version, worker, &attempt);
+		else
+			ledger_record_attempt(&request->identity, &attempt);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
@@ -589,20 +597,13 @@ migration_run_in_worker(Migration *migration)
 	PG_CATCH();
 	{
 		ErrorData  *edata = migration_roll_back(migration, context, level);
-		LedgerAttempt end = {0};
 
-		/*
-		 * A worker that was terminated left its attempt as it was. A second
-		 * cancel must not keep that from being recorded.
-		 */
+		/* A second cancel must not keep it from being recorded; an error ends the hold. */
 		HOLD_CANCEL_INTERRUPTS();
-		end.sqlstate = unpack_sql_state(edata->sqlerrcode);
-		end.message = edata->message;
 		if (pid != 0)
-			ledger_interrupt_attempt(&request->identity, request->track,
-									 &request->version, pid, &end);
-		migration_commit_word();
-		RESUME_CANCEL_INTERRUPTS();
+			migration_record_attempt(migration, edata, pid);
+		if (QueryCancelHoldoffCount > 0)
+			RESUME_CANCEL_INTERRUPTS();
 		ReThrowError(edata);
 	}
 	PG_END_TRY();
@@ -679,7 +680,7 @@ migration_run(Request *request, bool nested)
 				if (!migration->try_again)
 				{
 					if (migration->trying)
-						migration_record_attempt(migration, edata);
+						migration_record_attempt(migration, edata, 0);
 					ReThrowError(edata);
 				}
 			}

@@ -140,4 +140,25 @@ is(rows_of($node, 'SELECT * FROM tapmig.verify()'), '', 'the ledger is in order'
 	ok(no_worker($node), 'and its worker');
 }
 
+# Where even that cannot be recorded, the caller gets the reason all the same, and can
+# be cancelled again.
+{
+	my $holder  = holder($node);
+	my $session = session($node);
+
+	start_run($session, '020_unrecorded', script('unrecorded'));
+	ok(wait_build($node), 'unrecorded: a build waits');
+	sql_try($node, 'ALTER TABLE tapmig.attempts RENAME TO away');
+	$session->cancel;
+	my $r = $session->finish(60);
+	is_error($r, '57014', qr/canceling statement due to user request/, 'unrecorded: the caller gets the reason');
+	like(join("\n", @{ $r->{notices} }), qr/^WARNING: +the failed attempt could not be recorded: relation "tapmig.attempts" does not exist$/m, 'unrecorded: and what else went wrong');
+	$session->start('SELECT pg_sleep(60)');
+	ok(wait_event($node, $session->pid, 'PgSleep'), 'unrecorded: its session waits');
+	$session->cancel;
+	is_error($session->finish(30), '57014', undef, 'unrecorded: and hears of a cancel');
+	sql_try($node, 'ALTER TABLE tapmig.away RENAME TO attempts');
+	$holder->close;
+}
+
 done_testing();
