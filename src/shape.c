@@ -525,11 +525,14 @@ shape_options(Script *script, const Shape *shape, int from, int to,
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Shape		options;
+	bool		ran = false;	/* something in the transaction so far */
 
 	options.isolation = options.read_only = options.deferrable = -1;
 	for (int i = shape_chain_begin(shape, from); i < to; i++)
 	{
 		Node	   *node;
+
+		ran = !shape->statements[i].chains && (ran || shape->statements[i].role == SHAPE_RUN);
 
 		/* One that runs has its effect, but in the transaction that is handed on from. */
 		if ((shape->statements[i].role != SHAPE_WRAPPER || shape->statements[i].chains) &&
@@ -538,7 +541,14 @@ shape_options(Script *script, const Shape *shape, int from, int to,
 			continue;
 		node = linitial_node(RawStmt, raw_parser(script_statement_text(script, i),
 												 RAW_PARSE_DEFAULT))->stmt;
-		if (IsA(node, TransactionStmt))
+		if (IsA(node, TransactionStmt) && ((TransactionStmt *) node)->kind == TRANS_STMT_COMMIT)
+		{
+			/* The end of the step, or of an empty transaction before it. */
+			if (ran)
+				break;
+			options.isolation = options.read_only = options.deferrable = -1;
+		}
+		else if (IsA(node, TransactionStmt))
 			shape_take_options(&options, ((TransactionStmt *) node)->options);
 		else if (shape_is_options(castNode(VariableSetStmt, node)))
 			shape_take_options(&options, ((VariableSetStmt *) node)->args);

@@ -44,6 +44,13 @@ is( run($node, 9,
 		  . "COMMIT;\n")->{value},
 	'applied', 'SET TRANSACTION, COMMIT AND CHAIN');
 is(sql_value($node, "SELECT string_agg(what, ',') FROM seen"), 'serializable,serializable', 'hands that on, too');
+sql_try($node, 'DELETE FROM seen');
+is( run($node, 12,
+		"BEGIN ISOLATION LEVEL SERIALIZABLE;\nINSERT INTO seen SELECT current_setting('transaction_isolation');\nCOMMIT AND CHAIN;\nCOMMIT;\n"
+		  . "BEGIN;\nINSERT INTO seen SELECT current_setting('transaction_isolation');\nCOMMIT;\n"
+		  . "BEGIN ISOLATION LEVEL REPEATABLE READ;\nCOMMIT;\n")->{value},
+	'applied', 'transactions in which nothing runs');
+is(sql_value($node, "SELECT string_agg(what, ',') FROM seen"), 'serializable,read committed', 'have no say in the others');
 is_error(
 	run($node, 8, "BEGIN READ ONLY;\nSELECT 1;\nCOMMIT AND CHAIN;\nINSERT INTO seen VALUES ('x');\nCOMMIT;\n"),
 	'25006', qr/read-only transaction/, 'and READ ONLY');
