@@ -22,6 +22,8 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
@@ -167,21 +169,71 @@ ledger_table_open(const char *name, LOCKMODE mode)
 	return table_open(table, mode);
 }
 
+/*
+ * The valid index of a table that has the name now, by the catalogs themselves;
+ * InvalidOid: there is none.
+ */
+static Oid
+ledger_index_now(Relation table, const char *name)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation	classes = table_open(RelationRelationId, AccessShareLock);
+	Relation	indexes = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			oid = InvalidOid;
+
+	ScanKeyInit(&keys[0], Anum_pg_class_relname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name));
+	ScanKeyInit(&keys[1], Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationGetNamespace(table)));
+	scan = systable_beginscan(classes, ClassNameNspIndexId, true, snapshot, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		oid = ((Form_pg_class) GETSTRUCT(tuple))->oid;
+	systable_endscan(scan);
+
+	ScanKeyInit(&keys[0], Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(indexes, IndexRelidIndexId, true, snapshot, 1, keys);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple) || !((Form_pg_index) GETSTRUCT(tuple))->indisvalid ||
+		((Form_pg_index) GETSTRUCT(tuple))->indrelid != RelationGetRelid(table))
+		oid = InvalidOid;
+	systable_endscan(scan);
+
+	table_close(indexes, AccessShareLock);
+	table_close(classes, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	return oid;
+}
+
 static Relation
 ledger_index_open(Relation table, const char *name, LOCKMODE mode)
 {
 	Oid			oid = ledger_relation_oid(name);
 	Relation	index = OidIsValid(oid) ? index_open(oid, mode) : NULL;
 
-	if (index == NULL || !index->rd_index->indisvalid ||
-		index->rd_index->indrelid != RelationGetRelid(table))
+	if (index != NULL && index->rd_index->indisvalid &&
+		index->rd_index->indrelid == RelationGetRelid(table))
+		return index;
+
+	/*
+	 * REINDEX CONCURRENTLY has given the name to another index meanwhile, and the
+	 * caches know one half of it.
+	 */
+	if (index != NULL)
+		index_close(index, NoLock);
+	oid = ledger_index_now(table, name);
+	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"tapmig.%s\" is missing or not valid", name),
 				 errdetail("The ledger is read by it."),
 				 errhint("Make it again, or REINDEX INDEX tapmig.%s.",
 						 name)));
-	return index;
+	return index_open(oid, mode);
 }
 
 /* Go on with other keys of the same index, as many of them. */
