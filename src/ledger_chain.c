@@ -41,17 +41,6 @@
  */
 static const int ledger_near[] = {1, 32};
 
-static const Oid ledger_types[LEDGER_N_COLUMNS] = {
-	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
-	BYTEAOID, BYTEAARRAYOID, BYTEAOID, INT4OID, INTERVALOID,
-	NAMEOID, NAMEOID, TEXTOID, BOOLOID, JSONBOID
-};
-
-static const Oid ledger_history_types[LEDGER_HISTORY_N_COLUMNS] = {
-	INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NAMEOID, TEXTOID,
-	TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID
-};
-
 /* MAXVALUE of tapmig.history_seq. */
 #define LEDGER_SEQUENCE_END (INT64CONST(1) << 62)
 
@@ -220,7 +209,7 @@ ledger_state(const Datum *values, const bool *nulls)
 	initStringInfo(&form);
 	canonical_add_ascii(&form, "tapmig ledger 1");
 	for (int i = 0; i < LEDGER_N_COLUMNS; i++)
-		canonical_add(&form, ledger_types[i], values[i], nulls[i]);
+		canonical_add(&form, ledger_migrations.types[i], values[i], nulls[i]);
 	digest = canonical_digest(&form);
 	pfree(form.data);
 	return digest;
@@ -242,7 +231,7 @@ ledger_chain(const Datum *values, const bool *nulls, const bytea *previous)
 	for (int i = 0; i < LEDGER_HISTORY_N_COLUMNS; i++)
 	{
 		if (i != LEDGER_HISTORY_CHAIN)
-			canonical_add(&form, ledger_history_types[i], values[i], nulls[i]);
+			canonical_add(&form, ledger_history.types[i], values[i], nulls[i]);
 	}
 	canonical_add(&form, BYTEAOID, PointerGetDatum(previous), previous == NULL);
 	digest = canonical_digest(&form);

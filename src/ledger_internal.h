@@ -137,6 +137,7 @@ typedef struct LedgerTable
 {
 	const char *name;
 	int			n_columns;
+	const Oid  *types;			/* of the columns */
 	int			n_checks;		/* CHECK constraints */
 	int			version_column;
 	int			n_indexes;
@@ -201,6 +202,7 @@ extern const LedgerTable ledger_history;
 extern const LedgerTable ledger_scripts;
 extern void ledger_watch_names(void);
 extern Oid	ledger_relation_oid(const char *name);
+extern void ledger_check_columns(const LedgerTable *table);
 extern void ledger_scan_begin(LedgerScan *scan, LOCKMODE mode, const char *table,
 							  const char *index, int n_keys, const LedgerKey *keys,
 							  Snapshot snapshot);

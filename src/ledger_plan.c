@@ -536,6 +536,7 @@ ledger_plan(const LedgerIdentity *id, const char *track, const char **files,
 	int			f = 0;
 	int			r = 0;
 
+	ledger_check_columns(&ledger_migrations);
 	ledger_frame_enter(id, &frame);
 	plan.context = frame.caller;
 	plan.id = id;

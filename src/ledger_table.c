@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -25,6 +26,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -63,9 +65,23 @@ ledger_event_is_other(const Datum *values, const char *nulls)
 }
 
 /* As the extension's script makes them. */
+static const Oid ledger_migrations_types[LEDGER_N_COLUMNS] = {
+	TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
+	BYTEAOID, BYTEAARRAYOID, BYTEAOID, INT4OID, INTERVALOID,
+	NAMEOID, NAMEOID, TEXTOID, BOOLOID, JSONBOID
+};
+
+static const Oid ledger_history_types[LEDGER_HISTORY_N_COLUMNS] = {
+	INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NAMEOID, TEXTOID,
+	TEXTOID, BYTEAOID, BYTEAOID, BYTEAOID, BYTEAOID
+};
+
+static const Oid ledger_scripts_types[LEDGER_SCRIPTS_N_COLUMNS] = {BYTEAOID, TEXTOID};
+
 const LedgerTable ledger_migrations = {
 	.name = "schema_migrations",
 	.n_columns = LEDGER_N_COLUMNS,
+	.types = ledger_migrations_types,
 	.n_checks = 3,
 	.version_column = LEDGER_VERSION,
 	.n_indexes = 3,
@@ -78,6 +94,7 @@ const LedgerTable ledger_migrations = {
 const LedgerTable ledger_history = {
 	.name = "history",
 	.n_columns = LEDGER_HISTORY_N_COLUMNS,
+	.types = ledger_history_types,
 	.n_checks = 1,
 	.version_column = LEDGER_HISTORY_VERSION,
 	.n_indexes = 2,
@@ -90,9 +107,26 @@ const LedgerTable ledger_history = {
 const LedgerTable ledger_scripts = {
 	.name = "scripts",
 	.n_columns = LEDGER_SCRIPTS_N_COLUMNS,
+	.types = ledger_scripts_types,
 	.n_checks = 1,
 	.n_indexes = 1,
 	.indexes = {{"scripts_pkey", 1, {LEDGER_SCRIPTS_CHECKSUM}, NULL}}
+};
+
+/* Only read; it is written by SQL. */
+static const Oid ledger_attempts_types[] = {
+	INT8OID, TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+	INT4OID, INT4OID, BYTEAARRAYOID, JSONBOID, NAMEOID, INT4OID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, INT4OID, BYTEAARRAYOID, INT4ARRAYOID, INT4ARRAYOID
+};
+static const LedgerTable ledger_attempts = {
+	.name = "attempts",
+	.n_columns = lengthof(ledger_attempts_types),
+	.types = ledger_attempts_types
+};
+
+static const LedgerTable *const ledger_tables[] = {
+	&ledger_migrations, &ledger_history, &ledger_scripts, &ledger_attempts
 };
 
 /* More than tapmig has tables, indexes and sequences that are asked for by name. */
@@ -259,6 +293,50 @@ ledger_scan_index(LedgerScan *scan, const char *index, int n_keys, const LedgerK
 }
 
 /*
+ * 55000 where a column is not of the type that its values are read as. A domain of
+ * that type is, and a shorter text.
+ */
+static void
+ledger_check_types(Relation rel, const LedgerTable *table)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < table->n_columns; i++)
+	{
+		Form_pg_attribute column = i < desc->natts ? TupleDescAttr(desc, i) : NULL;
+		Oid			type = column == NULL ? InvalidOid : column->atttypid;
+
+		if (type == table->types[i])
+			continue;
+		type = OidIsValid(type) ? getBaseType(type) : type;
+		if (type == table->types[i] || (type == VARCHAROID && table->types[i] == TEXTOID))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column %d of tapmig.%s is not as tapmig made it", i + 1, table->name),
+				 OidIsValid(type) ?
+				 errdetail("Column \"%s\" is of type %s, and was of type %s.", NameStr(column->attname),
+						   format_type_be(column->atttypid), format_type_be(table->types[i])) :
+				 errdetail("It was dropped."),
+				 OidIsValid(type) ?
+				 errhint("ALTER TABLE tapmig.%s ALTER COLUMN %s TYPE %s.", table->name,
+						 quote_identifier(NameStr(column->attname)),
+						 format_type_be(table->types[i])) :
+				 errhint("Restore the table from a backup.")));
+	}
+}
+
+/* The same for whoever reads the table by SQL, and not row by row as text. */
+void
+ledger_check_columns(const LedgerTable *table)
+{
+	Relation	rel = ledger_table_open(table->name, AccessShareLock);
+
+	ledger_check_types(rel, table);
+	table_close(rel, NoLock);
+}
+
+/*
  * Begin to read the rows of a table whose columns in the index, from the first
  * on, satisfy keys. mode: of the locks, RowExclusiveLock where a row is inserted
  * next, so that there is one lock, not two. snapshot NULL: what is committed now.
@@ -272,6 +350,11 @@ ledger_scan_begin(LedgerScan *scan, LOCKMODE mode, const char *table, const char
 {
 	scan->mode = mode;
 	scan->table = ledger_table_open(table, mode);
+	for (int i = 0; i < (int) lengthof(ledger_tables); i++)
+	{
+		if (strcmp(ledger_tables[i]->name, table) == 0)
+			ledger_check_types(scan->table, ledger_tables[i]);
+	}
 	scan->snapshot = RegisterSnapshot(snapshot ? snapshot : GetLatestSnapshot());
 	scan->slot = table_slot_create(scan->table, NULL);
 	ledger_scan_index(scan, index, n_keys, keys);
@@ -348,9 +431,24 @@ ledger_slot_bytea(TupleTableSlot *slot, int column)
 	return slot->tts_isnull[column] ? NULL : DatumGetByteaPCopy(slot->tts_values[column]);
 }
 
+/* Whether the values of a row are those that its columns would have. */
+static bool
+ledger_row_is_plain(TupleDesc desc, const LedgerTable *table, const char *nulls)
+{
+	for (int i = 0; i < table->n_columns; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (column->atttypid != table->types[i] || column->atttypmod >= 0 ||
+			(column->attnotnull && nulls != NULL && nulls[i] == 'n'))
+			return false;
+	}
+	return true;
+}
+
 /* Whether an INSERT means no more to the table than the extension made it mean. */
 static bool
-ledger_table_is_plain(Relation rel, const LedgerTable *table)
+ledger_table_is_plain(Relation rel, const LedgerTable *table, const char *nulls)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	TriggerDesc *triggers = rel->trigdesc;
@@ -358,7 +456,7 @@ ledger_table_is_plain(Relation rel, const LedgerTable *table)
 	if (rel->rd_rel->relkind != RELKIND_RELATION || rel->rd_rel->relispartition ||
 		rel->rd_rules != NULL || desc->natts != table->n_columns ||
 		desc->constr == NULL || desc->constr->num_check != table->n_checks ||
-		desc->constr->has_generated_stored)
+		desc->constr->has_generated_stored || !ledger_row_is_plain(desc, table, nulls))
 		return false;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -386,6 +484,19 @@ ledger_table_compress(Form_pg_attribute column, Datum value)
 	return DatumGetPointer(compressed) != NULL ? compressed : value;
 }
 
+/* Whether an index has entries of some rows only. */
+static bool
+ledger_index_is_partial(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		partial = HeapTupleIsValid(tuple) &&
+		!heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return partial;
+}
+
 /* Whether it still is what its name stands for here. */
 static bool
 ledger_index_is_plain(Relation rel, const LedgerIndex *index)
@@ -393,6 +504,7 @@ ledger_index_is_plain(Relation rel, const LedgerIndex *index)
 	Form_pg_index form = rel->rd_index;
 
 	if (rel->rd_rel->relam != BTREE_AM_OID || !form->indisready || !form->indimmediate ||
+		heap_attisnull(rel->rd_indextuple, Anum_pg_index_indpred, NULL) != (index->wanted == NULL) ||
 		form->indnatts != index->n || form->indnkeyatts != index->n)
 		return false;
 	for (int i = 0; i < index->n; i++)
@@ -429,6 +541,8 @@ ledger_indexes_open(Relation rel, const LedgerTable *table, const Datum *values,
 			indexes[n] = index_open(oid, RowExclusiveLock);
 			plain = ledger_index_is_plain(indexes[n], index);
 		}
+		else
+			plain = ledger_index_is_partial(oid);
 	}
 	while (!plain && --n >= 0)
 	{
@@ -476,7 +590,7 @@ ledger_table_insert(const LedgerTable *table, const Datum *values, const char *n
 	Relation	indexes[LEDGER_INDEXES];
 	TupleTableSlot *slot;
 
-	if (!ledger_table_is_plain(rel, table) ||
+	if (!ledger_table_is_plain(rel, table, nulls) ||
 		!ledger_indexes_open(rel, table, values, nulls, indexes))
 	{
 		table_close(rel, NoLock);

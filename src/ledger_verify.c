@@ -523,6 +523,8 @@ ledger_verify(const LedgerIdentity *id, bytea *head, ReturnSetInfo *rsinfo)
 	LedgerFrame frame;
 	Verify		v = {0};
 
+	ledger_check_columns(&ledger_migrations);
+	ledger_check_columns(&ledger_history);
 	ledger_frame_enter(id, &frame);
 	v.rsinfo = rsinfo;
 	v.head = head;
