@@ -124,7 +124,8 @@ COMMENT ON TABLE tapmig.scripts IS 'the text of the scripts that ran; it may hol
 COMMENT ON COLUMN tapmig.scripts.sql IS 'the text, byte for byte as sent';
 COMMENT ON COLUMN tapmig.scripts.checksum IS 'SHA-256 of the text in UTF-8';
 
-CREATE SEQUENCE tapmig.attempts_id_seq AS bigint;
+-- As above, where attempts have a greater number.
+CREATE SEQUENCE tapmig.attempts_id_seq AS bigint MAXVALUE 4611686018427387904 CYCLE;
 COMMENT ON SEQUENCE tapmig.attempts_id_seq IS 'numbers the rows of tapmig.attempts';
 
 CREATE TABLE tapmig.attempts (

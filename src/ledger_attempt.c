@@ -16,7 +16,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "commands/sequence.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -62,8 +64,8 @@ static LedgerStatement attempt_close_dead = {
 	1, {TEXTOID}, NULL
 };
 
-static LedgerStatement attempt_next_id = {
-	"SELECT pg_catalog.nextval('tapmig.attempts_id_seq')", 0, {0}, NULL
+static LedgerStatement attempt_forward_sequence = {
+	"SELECT pg_catalog.setval('tapmig.attempts_id_seq', $1)", 1, {INT8OID}, NULL
 };
 
 static LedgerStatement attempt_insert = {
@@ -291,6 +293,52 @@ ledger_attempt_written(LedgerProgress *progress)
 	progress->described = true;
 }
 
+/* The greatest number of an attempt that is committed, 0 for none. */
+static int64
+attempt_newest(void)
+{
+	LedgerScan	scan;
+	LedgerKey	key = ledger_key_from(PG_INT64_MIN);
+	TupleTableSlot *slot;
+	int64		newest;
+
+	ledger_scan_begin(&scan, AccessShareLock, "attempts", "attempts_pkey", 1, &key, NULL);
+	slot = ledger_scan_next(&scan, BackwardScanDirection);
+	newest = slot == NULL ? 0 : DatumGetInt64(slot->tts_values[0]);
+	ledger_scan_end(&scan);
+	return newest;
+}
+
+/*
+ * The number of the next attempt, greater than those before it: the last one is
+ * resumed. In a frame that is ready for SQL, in a transaction that ends soon.
+ *
+ * The sequence may have been set back, or to its end, as that of the history. Other
+ * tracks take numbers at the same time: who sets it forward does so alone.
+ */
+int64
+ledger_next_attempt(void)
+{
+	Oid			sequence = ledger_relation_oid("attempts_id_seq");
+	int64		id = nextval_internal(sequence, false);
+	int64		newest = attempt_newest();
+
+	if (id > newest)
+		return id;
+	LockRelationOid(sequence, ShareUpdateExclusiveLock);
+	id = nextval_internal(sequence, false);
+	newest = attempt_newest();
+	if (id <= newest && newest < LEDGER_SEQUENCE_END)
+	{
+		Datum		param = Int64GetDatum(newest);
+
+		ledger_read(&attempt_forward_sequence, &param, NULL);
+		SPI_freetuptable(SPI_tuptable);
+		id = nextval_internal(sequence, false);
+	}
+	return id > newest ? id : newest + 1;
+}
+
 /*
  * Records that this process begins an attempt with the progress given, which
  * may be inherited from an earlier one; sets progress->id. All of it is written:
@@ -304,7 +352,6 @@ ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 	LedgerFrame frame;
 	Datum		values[14];
 	char		nulls[14];
-	bool		isnull;
 
 	ledger_frame_enter(id, &frame);
 	memset(nulls, ' ', sizeof(nulls));
@@ -312,9 +359,8 @@ ledger_begin_attempt(const LedgerIdentity *id, const char *track,
 	/* With the lock held here, one that says "running" has no process. */
 	values[0] = CStringGetTextDatum(track);
 	ledger_write(&attempt_close_dead, values, NULL);
-	ledger_read(&attempt_next_id, NULL, NULL);
-	values[0] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	progress->id = DatumGetInt64(values[0]);
+	progress->id = ledger_next_attempt();
+	values[0] = Int64GetDatum(progress->id);
 	values[1] = CStringGetTextDatum(track);
 	values[2] = CStringGetTextDatum(version->text);
 	values[3] = PointerGetDatum(checksum);

@@ -41,9 +41,6 @@
  */
 static const int ledger_near[] = {1, 32};
 
-/* MAXVALUE of tapmig.history_seq. */
-#define LEDGER_SEQUENCE_END (INT64CONST(1) << 62)
-
 static LedgerStatement ledger_forward_sequence = {
 	"SELECT pg_catalog.setval('tapmig.history_seq', $1)",
 	1, {INT8OID},

@@ -99,6 +99,9 @@ enum
 	LEDGER_SCRIPTS_N_COLUMNS
 };
 
+/* MAXVALUE of tapmig's sequences. */
+#define LEDGER_SEQUENCE_END (INT64CONST(1) << 62)
+
 /* One of the ledger's statements; its plan is made at first use and kept. */
 typedef struct LedgerStatement
 {
@@ -219,6 +222,9 @@ extern char *ledger_slot_text(TupleTableSlot *slot, int column);
 extern bytea *ledger_slot_bytea(TupleTableSlot *slot, int column);
 extern bool ledger_table_insert(const LedgerTable *table, const Datum *values,
 								const char *nulls);
+
+/* ledger_attempt.c */
+extern int64 ledger_next_attempt(void);
 
 /* ledger_trigger.c */
 extern bool ledger_is_append_only(const char *table);

@@ -65,10 +65,10 @@ static LedgerStatement ledger_delete_version = {
 
 static LedgerStatement ledger_insert_attempt = {
 	"INSERT INTO tapmig.attempts (track, version, checksum, started_at, "
-	"  finished_at, outcome, steps, steps_done, pid, sqlstate, message, detail, line) "
-	"VALUES ($1, $2, $3, $4, $5, $6, 1, 0, $7, $8, $9, $10, $11)",
-	11, {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
-	INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID},
+	"  finished_at, outcome, steps, steps_done, pid, sqlstate, message, detail, line, id) "
+	"VALUES ($1, $2, $3, $4, $5, $6, 1, 0, $7, $8, $9, $10, $11, $12)",
+	12, {TEXTOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+	INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT8OID},
 	NULL
 };
 
@@ -284,8 +284,8 @@ void
 ledger_record_attempt(const LedgerIdentity *id, const LedgerAttempt *attempt)
 {
 	LedgerFrame frame;
-	Datum		values[11];
-	char		nulls[11];
+	Datum		values[12];
+	char		nulls[12];
 
 	ledger_frame_enter(id, &frame);
 	memset(nulls, ' ', sizeof(nulls));
@@ -302,6 +302,7 @@ ledger_record_attempt(const LedgerIdentity *id, const LedgerAttempt *attempt)
 	values[10] = Int32GetDatum(attempt->line);
 	if (attempt->line <= 0)
 		nulls[10] = 'n';
+	values[11] = Int64GetDatum(ledger_next_attempt());
 	ledger_insert(&frame, &ledger_insert_attempt, NULL, values, nulls);
 	ledger_frame_leave(&frame);
 }

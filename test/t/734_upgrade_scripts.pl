@@ -44,7 +44,7 @@ my %older = (
 	'a grant' => [ qr/^GRANT SELECT ON tapmig\.history, tapmig\.attempts, /m, 'GRANT SELECT ON tapmig.history, ', sub { 'GRANT SELECT ON tapmig.attempts TO pg_monitor;' },
 		qr/^\+ table tapmig\.attempts: right: pg_monitor/ ],
 	'what is dumped' => [ qr/^SELECT pg_extension_config_dump\('tapmig\.attempts_id_seq', ''\);\n/m, '', sub { $_[0] }, qr/^\+ extension: dumped by pg_dump: tapmig\.attempts_id_seq/ ],
-	'a sequence' => [ qr/^(CREATE SEQUENCE tapmig\.attempts_id_seq AS) bigint/m, 'CREATE SEQUENCE tapmig.attempts_id_seq AS int', sub { 'ALTER SEQUENCE tapmig.attempts_id_seq AS bigint;' },
+	'a sequence' => [ qr/^(CREATE SEQUENCE tapmig\.attempts_id_seq AS) bigint [^;]*/m, 'CREATE SEQUENCE tapmig.attempts_id_seq AS int', sub { 'ALTER SEQUENCE tapmig.attempts_id_seq AS bigint MAXVALUE 4611686018427387904 CYCLE;' },
 		qr/sequence tapmig\.attempts_id_seq: sequence/ ],
 	'a view' => [ qr/^CREATE VIEW tapmig\.health AS.*?;\n/ms, 'CREATE VIEW tapmig.health AS SELECT track, 0::bigint AS applied FROM tapmig.schema_migrations;' . "\n",
 		sub { 'DROP VIEW tapmig.health; ' . $_[0] . join('', $sql =~ /^COMMENT ON (?:VIEW|COLUMN) tapmig\.health\b.*?;\n/msg)
