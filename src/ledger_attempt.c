@@ -319,7 +319,7 @@ attempt_newest(void)
 int64
 ledger_next_attempt(void)
 {
-	Oid			sequence = ledger_relation_oid("attempts_id_seq");
+	Oid			sequence = ledger_required_oid("attempts_id_seq");
 	int64		id = nextval_internal(sequence, false);
 	int64		newest = attempt_newest();
 

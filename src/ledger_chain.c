@@ -243,7 +243,7 @@ ledger_chain(const Datum *values, const bool *nulls, const bytea *previous)
 static int64
 ledger_next_event(LedgerFrame *frame, const char *track, bytea **chain)
 {
-	int64		seq = nextval_internal(ledger_relation_oid("history_seq"), false);
+	int64		seq = nextval_internal(ledger_required_oid("history_seq"), false);
 	LedgerKey	keys[2] = {ledger_key_text(track), ledger_key_from(seq - ledger_near[0])};
 	LedgerScan	scan;
 	TupleTableSlot *newest;

@@ -190,17 +190,24 @@ ledger_relation_oid(const char *name)
 	return oid;
 }
 
-static Relation
-ledger_table_open(const char *name, LOCKMODE mode)
+/* The same for one that there must be: 42P01. */
+Oid
+ledger_required_oid(const char *name)
 {
-	Oid			table = ledger_relation_oid(name);
+	Oid			oid = ledger_relation_oid(name);
 
-	if (!OidIsValid(table))
+	if (!OidIsValid(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"tapmig.%s\" does not exist", name),
 				 errhint("It is a part of the extension tapmig; restore it from a backup.")));
-	return table_open(table, mode);
+	return oid;
+}
+
+static Relation
+ledger_table_open(const char *name, LOCKMODE mode)
+{
+	return table_open(ledger_required_oid(name), mode);
 }
 
 /*
@@ -243,6 +250,56 @@ ledger_index_now(Relation table, const char *name)
 	return oid;
 }
 
+static bool
+ledger_index_has_condition(Relation rel)
+{
+	return !heap_attisnull(rel->rd_indextuple, Anum_pg_index_indpred, NULL);
+}
+
+/* Whether it has the columns that its name stands for here. */
+static bool
+ledger_index_has_columns(Relation rel, const LedgerIndex *index)
+{
+	Form_pg_index form = rel->rd_index;
+
+	if (rel->rd_rel->relam != BTREE_AM_OID ||
+		form->indnatts != index->n || form->indnkeyatts != index->n)
+		return false;
+	for (int i = 0; i < index->n; i++)
+	{
+		/* 0: an expression */
+		if (form->indkey.values[i] != index->columns[i] + 1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * 55000 where what is read by an index of this name would not be there, since
+ * somebody made it again and otherwise. It may have more rows than tapmig's.
+ */
+static Relation
+ledger_index_check(Relation rel, const char *name)
+{
+	for (int i = 0; i < (int) lengthof(ledger_tables); i++)
+	{
+		for (int j = 0; j < ledger_tables[i]->n_indexes; j++)
+		{
+			const LedgerIndex *index = &ledger_tables[i]->indexes[j];
+
+			if (strcmp(index->name, name) == 0 &&
+				(!ledger_index_has_columns(rel, index) ||
+				 (index->wanted == NULL && ledger_index_has_condition(rel))))
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("index \"tapmig.%s\" is not as tapmig made it", name),
+						 errdetail("The ledger is read by it."),
+						 errhint("Make it again as it is in a database with a new extension.")));
+		}
+	}
+	return rel;
+}
+
 static Relation
 ledger_index_open(Relation table, const char *name, LOCKMODE mode)
 {
@@ -251,7 +308,7 @@ ledger_index_open(Relation table, const char *name, LOCKMODE mode)
 
 	if (index != NULL && index->rd_index->indisvalid &&
 		index->rd_index->indrelid == RelationGetRelid(table))
-		return index;
+		return ledger_index_check(index, name);
 
 	/*
 	 * REINDEX CONCURRENTLY has given the name to another index meanwhile, and the
@@ -267,7 +324,7 @@ ledger_index_open(Relation table, const char *name, LOCKMODE mode)
 				 errdetail("The ledger is read by it."),
 				 errhint("Make it again, or REINDEX INDEX tapmig.%s.",
 						 name)));
-	return index_open(oid, mode);
+	return ledger_index_check(index_open(oid, mode), name);
 }
 
 /* Go on with other keys of the same index, as many of them. */
@@ -497,23 +554,13 @@ ledger_index_is_partial(Oid index)
 	return partial;
 }
 
-/* Whether it still is what its name stands for here. */
+/* Whether the entries that it is to have can be made here. */
 static bool
 ledger_index_is_plain(Relation rel, const LedgerIndex *index)
 {
-	Form_pg_index form = rel->rd_index;
-
-	if (rel->rd_rel->relam != BTREE_AM_OID || !form->indisready || !form->indimmediate ||
-		heap_attisnull(rel->rd_indextuple, Anum_pg_index_indpred, NULL) != (index->wanted == NULL) ||
-		form->indnatts != index->n || form->indnkeyatts != index->n)
-		return false;
-	for (int i = 0; i < index->n; i++)
-	{
-		/* 0: an expression */
-		if (form->indkey.values[i] != index->columns[i] + 1)
-			return false;
-	}
-	return true;
+	return rel->rd_index->indisready && rel->rd_index->indimmediate &&
+		ledger_index_has_condition(rel) == (index->wanted != NULL) &&
+		ledger_index_has_columns(rel, index);
 }
 
 /*
