@@ -28,6 +28,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -204,10 +205,23 @@ ledger_required_oid(const char *name)
 	return oid;
 }
 
+/*
+ * 55000 where the table is another one, or none, when the lock is had: what the call
+ * knows of the extension is that of the old one.
+ */
 static Relation
 ledger_table_open(const char *name, LOCKMODE mode)
 {
-	return table_open(ledger_required_oid(name), mode);
+	Oid			table = ledger_required_oid(name);
+
+	LockRelationOid(table, mode);
+	if ((ledger_n_oids == 0 && !OidIsValid(get_namespace_oid("tapmig", true))) ||
+		ledger_relation_oid(name) != table)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"tapmig\" was dropped meanwhile"),
+				 errhint("Run it again where the extension was made anew.")));
+	return table_open(table, NoLock);
 }
 
 /*

@@ -76,4 +76,18 @@ $node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '" . sql_valu
 is($session->try("SELECT tapmig.apply('5', 'SELECT 5')")->{value}, 'applied', 'again');
 is(sql_value($node, 'SELECT count(*) FROM tapmig.verify()'), 0, 'verify()');
 
+# It is dropped while a session waits for one of its tables.
+my $owner = session($node);
+
+for my $again ('', 'CREATE EXTENSION tapmig')
+{
+	ok($owner->try($_)->{ok}, $_) for 'BEGIN', 'DROP EXTENSION tapmig', $again || ();
+	$session->start("SELECT tapmig.apply('6', 'SELECT 6')");
+	ok(wait_blocked($node, $session->pid), 'a session waits for a table');
+	$owner->try('COMMIT');
+	is_error($session->finish, '55000', qr/extension "tapmig" was dropped meanwhile/, $again || 'DROP EXTENSION');
+	$node->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS tapmig');
+}
+is_applied_once('made anew meanwhile');
+
 done_testing();
