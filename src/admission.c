@@ -24,6 +24,8 @@ admission_is_in_force(Request *request, bool locked)
 	char	   *why_not;
 
 	ledger_look(request->track, &request->version, &request->sight);
+	if (locked)
+		ledger_check_identity(&request->identity);
 	row = request->sight.row;
 	if (row == NULL)
 	{

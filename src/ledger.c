@@ -154,6 +154,21 @@ ledger_identify(LedgerIdentity *identity)
 	table_close(rel, AccessShareLock);
 }
 
+/*
+ * 55000 where the extension is another one than a call has identified: its migration
+ * lock is, too. To be called when the ledger was read in this transaction, so that
+ * the extension stays.
+ */
+void
+ledger_check_identity(const LedgerIdentity *identity)
+{
+	LedgerIdentity now;
+
+	ledger_identify(&now);
+	if (now.extension != identity->extension)
+		ledger_raise_dropped();
+}
+
 static void
 ledger_frame_set(const char *name, const char *value)
 {

@@ -112,6 +112,7 @@ typedef struct LedgerPlanRow
 
 extern void ledger_install_hooks(void);
 extern void ledger_identify(LedgerIdentity *identity);
+extern void ledger_check_identity(const LedgerIdentity *identity);
 
 /* Reads; they see what is committed now, whatever the transaction's snapshot. */
 extern void ledger_look(const char *track, const Version *version, LedgerSight *sight);

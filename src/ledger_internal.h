@@ -206,6 +206,7 @@ extern const LedgerTable ledger_scripts;
 extern void ledger_watch_names(void);
 extern Oid	ledger_relation_oid(const char *name);
 extern Oid	ledger_required_oid(const char *name);
+extern COMPAT_NORETURN void ledger_raise_dropped(void);
 extern void ledger_check_columns(const LedgerTable *table);
 extern void ledger_scan_begin(LedgerScan *scan, LOCKMODE mode, const char *table,
 							  const char *index, int n_keys, const LedgerKey *keys,

@@ -205,10 +205,17 @@ ledger_required_oid(const char *name)
 	return oid;
 }
 
-/*
- * 55000 where the table is another one, or none, when the lock is had: what the call
- * knows of the extension is that of the old one.
- */
+/* 55000: what a call knows of the extension is that of an old one. */
+void
+ledger_raise_dropped(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("extension \"tapmig\" was dropped meanwhile"),
+			 errhint("Run it again where the extension was made anew.")));
+}
+
+/* 55000 where the table is another one, or none, when the lock is had. */
 static Relation
 ledger_table_open(const char *name, LOCKMODE mode)
 {
@@ -217,10 +224,7 @@ ledger_table_open(const char *name, LOCKMODE mode)
 	LockRelationOid(table, mode);
 	if ((ledger_n_oids == 0 && !OidIsValid(get_namespace_oid("tapmig", true))) ||
 		ledger_relation_oid(name) != table)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"tapmig\" was dropped meanwhile"),
-				 errhint("Run it again where the extension was made anew.")));
+		ledger_raise_dropped();
 	return table_open(table, NoLock);
 }
 

@@ -90,4 +90,20 @@ for my $again ('', 'CREATE EXTENSION tapmig')
 }
 is_applied_once('made anew meanwhile');
 
+# Or while it waits for the migration lock, whose key is the extension's.
+my $holder = session($node);
+my $waiter = session($node);
+
+$holder->try('BEGIN');
+is($holder->try("SELECT tapmig.apply('7', 'SELECT 7')")->{value}, 'applied', 'the track is held');
+$waiter->start("CALL tapmig.run('8', 'CREATE TABLE eight (i int)')");
+ok(wait_event($node, $waiter->pid, 'Extension'), 'a run waits for it');
+kill('STOP', $waiter->pid);
+$holder->try('COMMIT');
+ok($owner->try($_)->{ok}, $_) for 'DROP EXTENSION tapmig', 'CREATE EXTENSION tapmig';
+kill('CONT', $waiter->pid);
+is_error($waiter->finish, '55000', qr/extension "tapmig" was dropped meanwhile/, 'it has the lock of the old one');
+is(sql_value($node, "SELECT to_regclass('eight') IS NULL"), 't', 'nothing was run');
+is_applied_once('made anew during a wait');
+
 done_testing();
