@@ -42,6 +42,19 @@ request_require(bool given, const char *argument)
 }
 
 /*
+ * Whether what is deferred to the end of the transaction runs now: the client's
+ * COMMIT is no portal's any more, and that of a DO or CALL has taken its portal's
+ * snapshot, without which nothing else of it runs.
+ */
+static bool
+request_is_deferred(void)
+{
+	return ActivePortal == NULL ||
+		((ActivePortal->commandTag == CMDTAG_DO || ActivePortal->commandTag == CMDTAG_CALL) &&
+		 ActivePortal->portalSnapshot == NULL);
+}
+
+/*
  * Refuses `what` where the ledger can't be written: 25006 in recovery or in a
  * read-only transaction; 55000 in a parallel worker, in a security-restricted
  * operation, and from within a script.
@@ -50,7 +63,7 @@ void
 request_check_can_write(const char *what)
 {
 	/* Or from what it has deferred to the end of its transaction. */
-	if (executor_in_script() || (executor_has_run() && ActivePortal == NULL))
+	if (executor_in_script() || (executor_has_run() && request_is_deferred()))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s cannot be called from within a migration", what),

@@ -225,6 +225,28 @@ SELECT tapmig.apply('701', 'INSERT INTO attacks.late_call VALUES (1)', track => 
 SELECT tapmig.apply('702', 'INSERT INTO attacks.later VALUES (1)', track => 'attacks');
 BEGIN; SELECT tapmig.apply('703', 'INSERT INTO attacks.late VALUES (1)', track => 'attacks'); COMMIT;
 BEGIN; SELECT tapmig.apply('704', 'INSERT INTO attacks.late VALUES (1)', track => 'attacks'); SET CONSTRAINTS ALL IMMEDIATE; COMMIT;
+DO $$ BEGIN PERFORM tapmig.apply('703', 'INSERT INTO attacks.late VALUES (1)', track => 'attacks'); COMMIT; END $$;
+DO $$ BEGIN PERFORM tapmig.apply('703', 'INSERT INTO attacks.late_call VALUES (1)', track => 'attacks'); COMMIT; END $$;
+-- What is not deferred there is the caller's own.
+DO $$
+DECLARE
+	outcome text;
+	v text;
+BEGIN
+	outcome := tapmig.apply('1', 'SELECT 1', track => 'a block''s');
+	BEGIN
+		PERFORM tapmig.apply('2', 'SELECT 1/0', track => 'a block''s');
+	EXCEPTION WHEN division_by_zero THEN
+		outcome := tapmig.apply('2', 'SELECT 1', track => 'a block''s');
+	END;
+	COMMIT;
+	outcome := tapmig.apply('3', 'SELECT 1', track => 'a block''s');
+	FOR v IN SELECT u FROM unnest('{4,5}'::text[]) u WHERE tapmig.apply(u, 'SELECT 1', track => 'a block''s') = 'applied'
+	LOOP
+		CALL tapmig.run(v || '1', 'SELECT 1', NULL, outcome, 'a block''s');
+	END LOOP;
+END $$;
+SELECT string_agg(version, ' ' ORDER BY version) FROM tapmig.schema_migrations WHERE track = 'a block''s';
 BEGIN; SELECT tapmig.apply('705', 'DECLARE c CURSOR WITH HOLD FOR SELECT attacks.forge()', track => 'attacks'); COMMIT;
 BEGIN; SELECT tapmig.apply('706', 'INSERT INTO attacks.late VALUES (1)', track => 'attacks'); PREPARE TRANSACTION 'attacks';
 BEGIN; SELECT tapmig.apply('707', 'SELECT 1', track => 'attacks'); SELECT forge_kind(); ROLLBACK;
