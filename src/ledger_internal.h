@@ -161,6 +161,7 @@ typedef struct LedgerKey
 typedef struct LedgerScan
 {
 	LOCKMODE	mode;
+	const LedgerTable *made;	/* as tapmig made the table */
 	Relation	table;
 	Relation	index;
 	Snapshot	snapshot;

@@ -144,6 +144,7 @@ static struct
 	uint32		hash;
 }			ledger_oids[LEDGER_OIDS];
 static int	ledger_n_oids = 0;
+static uint64 ledger_forgotten = 0; /* how often */
 static uint32 ledger_schema_hash;
 
 static void
@@ -154,7 +155,10 @@ ledger_forget_oids(Datum arg, int cache, uint32 hash)
 	for (int i = 0; i < ledger_n_oids && cache == RELNAMENSP && !forget; i++)
 		forget = hash == ledger_oids[i].hash;
 	if (forget)
+	{
 		ledger_n_oids = 0;
+		ledger_forgotten++;
+	}
 }
 
 /* Called once, by _PG_init. */
@@ -220,10 +224,11 @@ static Relation
 ledger_table_open(const char *name, LOCKMODE mode)
 {
 	Oid			table = ledger_required_oid(name);
+	uint64		forgotten = ledger_forgotten;
 
 	LockRelationOid(table, mode);
-	if ((ledger_n_oids == 0 && !OidIsValid(get_namespace_oid("tapmig", true))) ||
-		ledger_relation_oid(name) != table)
+	if (ledger_forgotten != forgotten &&
+		(!OidIsValid(get_namespace_oid("tapmig", true)) || ledger_relation_oid(name) != table))
 		ledger_raise_dropped();
 	return table_open(table, NoLock);
 }
@@ -297,36 +302,33 @@ ledger_index_has_columns(Relation rel, const LedgerIndex *index)
  * somebody made it again and otherwise. It may have more rows than tapmig's.
  */
 static Relation
-ledger_index_check(Relation rel, const char *name)
+ledger_index_check(Relation rel, const LedgerTable *made, const char *name)
 {
-	for (int i = 0; i < (int) lengthof(ledger_tables); i++)
+	for (int i = 0; i < made->n_indexes; i++)
 	{
-		for (int j = 0; j < ledger_tables[i]->n_indexes; j++)
-		{
-			const LedgerIndex *index = &ledger_tables[i]->indexes[j];
+		const LedgerIndex *index = &made->indexes[i];
 
-			if (strcmp(index->name, name) == 0 &&
-				(!ledger_index_has_columns(rel, index) ||
-				 (index->wanted == NULL && ledger_index_has_condition(rel))))
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("index \"tapmig.%s\" is not as tapmig made it", name),
-						 errdetail("The ledger is read by it."),
-						 errhint("Make it again as it is in a database with a new extension.")));
-		}
+		if (strcmp(index->name, name) == 0 &&
+			(!ledger_index_has_columns(rel, index) ||
+			 (index->wanted == NULL && ledger_index_has_condition(rel))))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("index \"tapmig.%s\" is not as tapmig made it", name),
+					 errdetail("The ledger is read by it."),
+					 errhint("Make it again as it is in a database with a new extension.")));
 	}
 	return rel;
 }
 
 static Relation
-ledger_index_open(Relation table, const char *name, LOCKMODE mode)
+ledger_index_open(Relation table, const LedgerTable *made, const char *name, LOCKMODE mode)
 {
 	Oid			oid = ledger_relation_oid(name);
 	Relation	index = OidIsValid(oid) ? index_open(oid, mode) : NULL;
 
 	if (index != NULL && index->rd_index->indisvalid &&
 		index->rd_index->indrelid == RelationGetRelid(table))
-		return ledger_index_check(index, name);
+		return ledger_index_check(index, made, name);
 
 	/*
 	 * REINDEX CONCURRENTLY has given the name to another index meanwhile, and the
@@ -342,7 +344,7 @@ ledger_index_open(Relation table, const char *name, LOCKMODE mode)
 				 errdetail("The ledger is read by it."),
 				 errhint("Make it again, or REINDEX INDEX tapmig.%s.",
 						 name)));
-	return ledger_index_check(index_open(oid, mode), name);
+	return ledger_index_check(index_open(oid, mode), made, name);
 }
 
 /* Go on with other keys of the same index, as many of them. */
@@ -362,7 +364,7 @@ ledger_scan_keys(LedgerScan *scan, int n_keys, const LedgerKey *keys)
 static void
 ledger_scan_index(LedgerScan *scan, const char *index, int n_keys, const LedgerKey *keys)
 {
-	scan->index = ledger_index_open(scan->table, index, scan->mode);
+	scan->index = ledger_index_open(scan->table, scan->made, index, scan->mode);
 	scan->scan = compat_index_beginscan(scan->table, scan->index, scan->snapshot, n_keys);
 	ledger_scan_keys(scan, n_keys, keys);
 }
@@ -425,11 +427,14 @@ ledger_scan_begin(LedgerScan *scan, LOCKMODE mode, const char *table, const char
 {
 	scan->mode = mode;
 	scan->table = ledger_table_open(table, mode);
-	for (int i = 0; i < (int) lengthof(ledger_tables); i++)
+	scan->made = NULL;
+	for (int i = 0; i < (int) lengthof(ledger_tables) && scan->made == NULL; i++)
 	{
 		if (strcmp(ledger_tables[i]->name, table) == 0)
-			ledger_check_types(scan->table, ledger_tables[i]);
+			scan->made = ledger_tables[i];
 	}
+	Assert(scan->made != NULL);
+	ledger_check_types(scan->table, scan->made);
 	scan->snapshot = RegisterSnapshot(snapshot ? snapshot : GetLatestSnapshot());
 	scan->slot = table_slot_create(scan->table, NULL);
 	ledger_scan_index(scan, index, n_keys, keys);
