@@ -98,6 +98,7 @@ $holder->try('BEGIN');
 is($holder->try("SELECT tapmig.apply('7', 'SELECT 7')")->{value}, 'applied', 'the track is held');
 $waiter->start("CALL tapmig.run('8', 'CREATE TABLE eight (i int)')");
 ok(wait_event($node, $waiter->pid, 'Extension'), 'a run waits for it');
+ok($owner->try("SET lock_timeout = '20s'")->{ok}, 'nobody waits for a stopped process');
 kill('STOP', $waiter->pid);
 $holder->try('COMMIT');
 ok($owner->try($_)->{ok}, $_) for 'DROP EXTENSION tapmig', 'CREATE EXTENSION tapmig';
