@@ -30,7 +30,6 @@ SELECT tapmig.apply('5', 'DELETE FROM kept WHERE true');
 SELECT tapmig.apply('5', 'SET enable_seqscan = off; DELETE FROM kept');
 SELECT tapmig.apply('5', 'DELETE FROM kept USING generate_series(1, 2)');
 SELECT tapmig.apply('5', 'PREPARE data_loss_all AS DELETE FROM kept; EXECUTE data_loss_all');
-DEALLOCATE data_loss_all;
 SELECT tapmig.apply('5', 'DELETE FROM kept WHERE a > 1 RETURNING *; INSERT INTO kept VALUES (2, 2, ''b'')');
 SELECT tapmig.apply('6', 'DELETE FROM kept USING generate_series(1, 2) g WHERE g = a; INSERT INTO kept VALUES (1, 1, ''a''), (2, 2, ''b'')');
 -- from within DO, functions, EXECUTE
