@@ -12,6 +12,7 @@ my $node = tapmig_node('main');
 
 is(apply($node, '1', 'SELECT 1')->{value}, 'applied', 'a version');
 sql_try($node, 'CREATE ROLE asker');
+my $major = int(sql_value($node, 'SHOW server_version_num') / 10000);
 
 for my $limit (0, '5min')
 {
@@ -20,6 +21,8 @@ for my $limit (0, '5min')
 	apply($node, '1', 'SELECT 1', dbname => $db);
 	sql_try($node, qq{ALTER DATABASE "$db" SET statement_timeout = '$limit'});
 	sql_try($node, qq{ALTER DATABASE "$db" SET search_path = public, "Odd"});
+
+	sql_try($node, qq{ALTER DATABASE "$db" SET transaction_timeout = '400ms'}) if $limit && $major >= 17;
 
 	my $bouncer = bouncer($node, 1);
 	plan(skip_all => 'pgbouncer is not installed') unless defined $bouncer;
@@ -33,7 +36,7 @@ for my $limit (0, '5min')
 
 	for my $case ([ 0, 'require', '1' ], [ 6, 'require', '2' ], [ 0, 'require', '1', '--role', 'asker' ],
 		[ 6, 'require', '1', '--track', 'other' ], [ 0, 'require', '1', '--statement-timeout', '10s' ],
-		[ 0, 'wait', '1' ], [ 6, 'wait', '2', '--timeout', '10ms' ], [ 6, 'wait', '2', '--timeout', '10ms', '--role', 'asker' ], [ 6, 'wait', '1', '--timeout', '10ms', '--track', 'other' ])
+		[ 0, 'wait', '1' ], [ 6, 'wait', '2', '--timeout', '10ms' ], [ 6, 'wait', '2', '--timeout', '2s' ], [ 6, 'wait', '2', '--timeout', '10ms', '--role', 'asker' ], [ 6, 'wait', '1', '--timeout', '10ms', '--track', 'other' ])
 	{
 		my ($expected, @args) = @$case;
 		my $url = 'postgresql:///' . $db =~ s/ /%20/r . '?host=' . $bouncer->host . '&port=' . $bouncer->port;
@@ -41,6 +44,15 @@ for my $limit (0, '5min')
 
 		is($exit, $expected, "limit $limit: @args") or diag $out, $err;
 		is($settings->(), $before, "limit $limit: @args: as before");
+	}
+
+	# An unknown role is the end, and all that is said.
+	for my $args ([ 'require', '1' ], [ 'wait', '1' ])
+	{
+		my ($exit, $out, $err) = run_tapmig($node, [ @$args, '--role', 'nobody_there' ], dbname => $db);
+
+		is($exit, 2, "limit $limit: @$args as nobody");
+		is($err =~ s/^HINT:.*\n//mr, qq{tapmig: ERROR:  role "nobody_there" does not exist\n}, "limit $limit: @$args: it says so");
 	}
 	$application->close;
 	$bouncer->stop;
