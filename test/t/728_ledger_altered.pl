@@ -59,7 +59,6 @@ sub gives
 
 my $alter = 'ALTER TABLE tapmig.schema_migrations ALTER COLUMN';
 
-
 # A column of another type is not read as if it were of its own.
 my $column = qr/column \d+ of tapmig.schema_migrations is not as tapmig made it/;
 
